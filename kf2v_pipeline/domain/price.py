@@ -1,0 +1,30 @@
+"""Money: exact amounts in one currency. Price lists are data of ``wan.catalog``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Money:
+    """An exact amount.
+
+    Attributes:
+        currency: ISO 4217 code, such as ``CNY``.
+    """
+
+    amount: Decimal
+    currency: str
+
+    def __str__(self) -> str:
+        return f"{self.amount:f} {self.currency}"
+
+
+def total_by_currency(amounts: Iterable[Money]) -> dict[str, Decimal]:
+    """The sums, a line per currency in alphabetical order; currencies are never mixed."""
+    sums: dict[str, Decimal] = {}
+    for money in amounts:
+        sums[money.currency] = sums.get(money.currency, Decimal(0)) + money.amount
+    return dict(sorted(sums.items()))

@@ -1,0 +1,1 @@
+"""Looks at pictures and films. Where they are kept belongs to ``storage``."""

@@ -1,0 +1,1 @@
+"""Dagster only: translates between Dagster's words and the workflow."""

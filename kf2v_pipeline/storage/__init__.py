@@ -1,0 +1,1 @@
+"""Keeps: the manifest's reader, the ledger, videos and tables on any fsspec storage."""

@@ -1,0 +1,1 @@
+"""Does one thing end to end, with its tools handed in: plan, drive, collect, reconcile."""
