@@ -1,0 +1,51 @@
+# Everything that a person does with a checkout. `make run` and `make test` need python3 with venv, and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: run test check ui bench clean lock help
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.run ## Render data/manifest.csv on the local server: videos, tables and a gallery in output/
+	$(BIN)/kf2v run
+
+ui: $(VENV)/.run ## Open Dagster's web UI on the same instance: http://127.0.0.1:3000
+	$(BIN)/kf2v ui
+
+test: $(VENV)/.dev ## Run the tests
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev ## Lint, format, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev ## Print the benchmarks' tables
+	$(BIN)/python -m bench
+
+lock: ## Resolve the locks anew (needs uv)
+	printf 'hatchling\neditables\n' | uv pip compile pyproject.toml - --extra ui $(UV_COMPILE) -o requirements.lock
+	printf 'hatchling\neditables\n' | uv pip compile pyproject.toml - --extra dev -c requirements.lock $(UV_COMPILE) -o requirements-dev.lock
+
+UV_COMPILE := --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--no-annotate --no-header --no-emit-package kf2v-pipeline --quiet
+
+clean: ## Remove what runs and checks left behind; the virtual environment stays
+	rm -rf output .kf2v build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements.lock pyproject.toml | $(BIN)/python
+	$(INSTALL) --require-hashes -r requirements.lock
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.run
+	$(INSTALL) --require-hashes -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,139 @@
+"""Runs a whole batch in this process, as Dagster runs on the project's persistent instance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import dagster as dg
+
+from kf2v_pipeline.domain.attempt import State
+from kf2v_pipeline.domain.price import Money, total_by_currency
+from kf2v_pipeline.domain.problem import Problem
+from kf2v_pipeline.errors import SettingsError
+from kf2v_pipeline.orchestration.definitions import build_definitions, open_project
+from kf2v_pipeline.orchestration.instance import open_instance
+from kf2v_pipeline.settings import Settings
+from kf2v_pipeline.workflow.outcome import Listener, Outcome, Verdict
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""Dagster's console log; its own record of the run is complete all the same."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchResult:
+    """How a batch went.
+
+    Attributes:
+        outcomes: One per clip of the batch.
+        problems: What is wrong with rows of the manifest, warnings among them.
+        notices: What a person should read, such as lanes that stopped.
+        storage: Address of the storage, without secrets.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    problems: tuple[Problem, ...]
+    created_tasks: int
+    notices: tuple[str, ...]
+    storage: str
+
+    @property
+    def rejected_rows(self) -> int:
+        """Rows of the manifest that were set aside."""
+        return len({problem.row for problem in self.problems if problem.blocking})
+
+    @property
+    def spend(self) -> dict[str, Decimal]:
+        """What the videos cost that this batch stored, by currency."""
+        return total_by_currency(
+            Money(amount=outcome.attempt.cost, currency=outcome.attempt.currency)
+            for outcome in self.of(Verdict.STORED)
+            if outcome.attempt and outcome.attempt.cost is not None and outcome.attempt.currency
+        )
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every clip is stored and no row was set aside."""
+        stored = self.of(Verdict.STORED, Verdict.ALREADY_STORED)
+        return len(stored) == len(self.outcomes) and not self.rejected_rows
+
+    def of(self, *verdicts: Verdict) -> tuple[Outcome, ...]:
+        """The outcomes with these verdicts."""
+        return tuple(outcome for outcome in self.outcomes if outcome.verdict in verdicts)
+
+
+class _Recorder:
+    """Keeps what a drive tells, and passes it on."""
+
+    def __init__(self, listener: Listener) -> None:
+        self.outcomes: list[Outcome] = []
+        self.notices: list[str] = []
+        self.created_tasks = 0
+        self._listener = listener
+
+    def begun(self, clips: int) -> None:
+        """Passed on."""
+        self._listener.begun(clips)
+
+    def moved(self, clip_id: str, state: State) -> None:
+        """Counts the tasks."""
+        self.created_tasks += state is State.SUBMITTED
+        self._listener.moved(clip_id, state)
+
+    def ended(self, outcome: Outcome) -> None:
+        """Keeps the outcome."""
+        self.outcomes.append(outcome)
+        self._listener.ended(outcome)
+
+    def noticed(self, sentence: str) -> None:
+        """Keeps the sentence."""
+        self.notices.append(sentence)
+        self._listener.noticed(sentence)
+
+
+def run_batch(settings: Settings, listener: Listener, clip_ids: Sequence[str] = ()) -> BatchResult:
+    """Materializes manifest, videos, tables and gallery in this process.
+
+    Args:
+        clip_ids: Only these clips, also where they failed for good before; none for all.
+
+    Raises:
+        Kf2vError: Settings, manifest, ledger or storage can't be used, or a clip is not in the manifest.
+    """
+    recorder = _Recorder(listener)
+    definitions = build_definitions(settings, recorder)
+    asset_job = definitions.resolve_implicit_global_asset_job_def()
+    with open_instance(settings.dagster_home) as instance:
+
+        def materialize(*names: str) -> None:
+            selection = [dg.AssetKey(name) for name in names]
+            asset_job.execute_in_process(instance=instance, asset_selection=selection, run_config=_QUIET)
+
+        materialize("manifest")
+        _refuse_unknown_clips(settings, clip_ids)
+        config: dict[str, Any] = {"ops": {"claim": {"config": {"clip_ids": list(clip_ids)}}}}
+        try:
+            definitions.resolve_job_def("render_clips").execute_in_process(instance=instance, run_config=config | _QUIET)
+        except dg.Failure:  # clips failed: the outcomes name each of them
+            pass
+        materialize("video_table", "gallery")
+    with open_project(settings) as project:
+        return BatchResult(
+            outcomes=tuple(recorder.outcomes),
+            problems=project.ledger.rejected(),
+            created_tasks=recorder.created_tasks,
+            notices=tuple(recorder.notices),
+            storage=project.store.url,
+        )
+
+
+def _refuse_unknown_clips(settings: Settings, clip_ids: Sequence[str]) -> None:
+    if not clip_ids:
+        return
+    with open_project(settings) as project:
+        known = {clip.clip_id for clip in project.ledger.wanted(clip_ids)}
+    unknown = [clip_id for clip_id in clip_ids if clip_id not in known]
+    if unknown:
+        raise SettingsError("--clip", f"no good row of the manifest has the clip_id {', '.join(unknown)}", "check the name")

@@ -1,0 +1,116 @@
+"""Reports of a batch and of a forecast: for people, and as one JSON object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from kf2v_pipeline.domain.policy import Standing
+from kf2v_pipeline.domain.problem import Problem
+from kf2v_pipeline.orchestration.batch import BatchResult
+from kf2v_pipeline.workflow.forecast import Forecast
+from kf2v_pipeline.workflow.outcome import Outcome, Verdict
+
+
+def batch_report(result: BatchResult) -> dict[str, Any]:
+    """The JSON object of ``kf2v run --json``."""
+    return {
+        "clips": len(result.outcomes),
+        "stored": len(result.of(Verdict.STORED)),
+        "already_stored": len(result.of(Verdict.ALREADY_STORED)),
+        "failed": len(result.of(Verdict.FAILED)),
+        "left": len(result.of(Verdict.LEFT)),
+        "rejected": result.rejected_rows,
+        "created_tasks": result.created_tasks,
+        "spend": dict(result.spend),
+        "storage": result.storage,
+        "failures": [_failure(outcome) for outcome in result.of(Verdict.FAILED)],
+        "rejections": [_rejection(problem) for problem in result.problems if problem.blocking],
+        "notices": list(result.notices),
+    }
+
+
+def forecast_report(result: Forecast, storage: str) -> dict[str, Any]:
+    """The JSON object of ``kf2v plan --json``: the same keys, for what a run would do."""
+    return {
+        "clips": len(result.standings),
+        "stored": result.count(Standing.PLANNED) + result.count(Standing.IN_FLIGHT),
+        "already_stored": result.count(Standing.STORED),
+        "failed": result.count(Standing.FAILED),
+        "rejected": len({problem.row for problem in result.plan.problems if problem.blocking}),
+        "created_tasks": result.count(Standing.PLANNED),
+        "spend": dict(result.cost),
+        "unpriced": list(result.unpriced),
+        "storage": storage,
+        "failures": [
+            {"clip_id": attempt.clip_id, "code": attempt.error_code, "message": attempt.error_message}
+            for attempt in result.failures
+        ],
+        "rejections": [_rejection(problem) for problem in result.plan.problems if problem.blocking],
+    }
+
+
+def print_batch(console: Console, result: BatchResult) -> None:
+    """Says how a batch went, each problem in a line of its own."""
+    _print_problems(console, result.problems)
+    stored, already = len(result.of(Verdict.STORED)), len(result.of(Verdict.ALREADY_STORED))
+    if not result.outcomes:
+        console.print("No clip to render.")
+    elif already == len(result.outcomes):
+        console.print(f"All {already} clips were stored already; no task was created.")
+    else:
+        words = [f"{stored} clips stored", f"{already} stored already" if already else ""]
+        words += [f"{len(result.of(verdict))} {verdict.value}" for verdict in (Verdict.FAILED, Verdict.LEFT)]
+        words = [word for word in words if word and not word.startswith("0 ")]
+        console.print(f"{', '.join(words) or 'Nothing stored'}; {_tasks(result.created_tasks)}, {_money(result.spend)}.")
+    for outcome in result.of(Verdict.FAILED):
+        console.print(Text(f"✗ {outcome.clip.clip_id}: {outcome.code}: {outcome.message}", style="red"))
+    for notice in result.notices:
+        console.print(Text(f"! {notice}", style="yellow"))
+    console.print(f"Videos, tables and gallery: {result.storage}")
+
+
+def print_forecast(console: Console, result: Forecast) -> None:
+    """Says what a run would do."""
+    _print_problems(console, result.plan.problems)
+    console.print(
+        f"{result.count(Standing.PLANNED)} clips to render for {_money(result.cost)}, "
+        f"{result.count(Standing.IN_FLIGHT)} in flight, {result.count(Standing.STORED)} stored already, "
+        f"{result.count(Standing.FAILED)} failed for good."
+    )
+    if result.unpriced:
+        console.print(f"! The price of {len(result.unpriced)} of them is not known.", style="yellow")
+    for attempt in result.failures:
+        console.print(Text(f"✗ {attempt.clip_id}: {attempt.error_code}: {attempt.error_message}", style="red"))
+
+
+def _print_problems(console: Console, problems: Iterable[Problem]) -> None:
+    for problem in problems:
+        console.print(Text(str(problem), style="red" if problem.blocking else "yellow"))
+
+
+def _failure(outcome: Outcome) -> dict[str, Any]:
+    return {"clip_id": outcome.clip.clip_id, "code": outcome.code, "message": outcome.message}
+
+
+def _rejection(problem: Problem) -> dict[str, Any]:
+    return {
+        "row": problem.row,
+        "clip_id": problem.clip_id,
+        "column": problem.column,
+        "what": problem.what,
+        "fix": problem.fix,
+    }
+
+
+def _tasks(count: int) -> str:
+    return f"{count} task{'' if count == 1 else 's'} created"
+
+
+def _money(amounts: dict[str, Decimal]) -> str:
+    spent = [f"{amount:.2f} {currency}" for currency, amount in amounts.items() if amount]
+    return " + ".join(spent) if spent else "no cost"

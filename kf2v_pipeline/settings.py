@@ -1,0 +1,115 @@
+"""Settings: what a person may choose, read from a mapping. Reading the environment belongs to the entry points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from kf2v_pipeline.errors import SettingsError
+
+PREFIX = "KF2V_"
+
+NAMES: Mapping[str, str] = {
+    "KF2V_MANIFEST": "manifest",
+    "KF2V_STORAGE": "storage",
+    "KF2V_HOME": "home",
+    "KF2V_LEDGER": "ledger",
+    "KF2V_SERVICE": "service",
+    "KF2V_MAX_SPEND": "max_spend",
+}
+"""Every ``KF2V_*`` variable, with the field that it sets."""
+
+API_KEY_NAME = "DASHSCOPE_API_KEY"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a person may choose.
+
+    Attributes:
+        manifest: Path or fsspec URL of the manifest.
+        storage: Where videos and tables go: a path or any fsspec URL.
+        home: Folder of the state on this machine: ledger, local server, Dagster's instance.
+        ledger: SQLAlchemy URL; empty for SQLite in ``home``.
+        service: ``local``, ``singapore``, ``beijing``, or a base URL.
+        api_key: Never shown; None where the service needs none.
+        max_spend: Most that one run may spend, in the service's currency; None for no limit.
+    """
+
+    manifest: str = "data/manifest.csv"
+    storage: str = "output"
+    home: Path = Path(".kf2v")
+    ledger: str = field(default="", repr=False)
+    service: str = "local"
+    api_key: str | None = field(default=None, repr=False)
+    max_spend: Decimal | None = None
+
+    @property
+    def ledger_url(self) -> str:
+        """SQLAlchemy URL of the ledger; it may hold a password."""
+        return self.ledger or f"sqlite:///{self.home / 'ledger.db'}"
+
+    @property
+    def dagster_home(self) -> Path:
+        """The folder of Dagster's own instance."""
+        return self.home / "dagster"
+
+    @property
+    def server_directory(self) -> Path:
+        """The folder of the local server."""
+        return self.home / "server"
+
+    @property
+    def incoming_directory(self) -> Path:
+        """Where downloads wait until they are checked."""
+        return self.home / "incoming"
+
+    @classmethod
+    def from_mapping(cls, environment: Mapping[str, str], **flags: Any) -> Settings:
+        """Settings from environment variables, with flags (fields of this class by name) on top; None is no flag.
+
+        The home becomes an absolute path, since Dagster starts processes elsewhere.
+
+        Raises:
+            SettingsError: A ``KF2V_*`` name is unknown, or a value has no meaning.
+        """
+        _refuse_unknown_names(environment)
+        values: dict[str, Any] = {
+            field_name: environment[name] for name, field_name in NAMES.items() if environment.get(name)
+        }
+        values.update({name: value for name, value in flags.items() if value is not None})
+        values["home"] = Path(values.get("home", cls.home)).expanduser().absolute()
+        if "max_spend" in values:
+            values["max_spend"] = _amount(values["max_spend"])
+        return cls(**values, api_key=environment.get(API_KEY_NAME) or None)
+
+    def evolve(self, **changes: Any) -> Settings:
+        """The same settings with some fields changed."""
+        return replace(self, **changes)
+
+    def to_environment(self) -> dict[str, str]:
+        """The same choices as environment variables, for a process that we start. It holds the ledger's password."""
+        values = {name: getattr(self, field_name) for name, field_name in NAMES.items()}
+        return {name: str(value) for name, value in values.items() if value not in (None, "")}
+
+
+def _refuse_unknown_names(environment: Mapping[str, str]) -> None:
+    for name in sorted(environment):
+        if name.startswith(PREFIX) and name not in NAMES:
+            near = get_close_matches(name, NAMES, n=1, cutoff=0.6)
+            fix = f"did you mean {near[0]}" if near else f"the names are {', '.join(NAMES)}"
+            raise SettingsError(name, "there is no such setting", fix)
+
+
+def _amount(text: object) -> Decimal:
+    try:
+        amount = Decimal(str(text).strip())
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount < 0:
+        raise SettingsError("KF2V_MAX_SPEND", f"{text!s} is no amount of money", "write a number such as 12.50")
+    return amount

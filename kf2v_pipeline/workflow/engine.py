@@ -1,0 +1,298 @@
+"""Drives clips to their videos: claims them, hands them to their lanes, collects what succeeds, and reports.
+
+What a lane does next is decided in ``domain.policy``; sending and looking is ``workflow.lane``'s work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import uuid
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from datetime import datetime
+from itertools import count
+
+from kf2v_pipeline.domain.attempt import Attempt, Fact, FactKind, State
+from kf2v_pipeline.domain.clip import Clip
+from kf2v_pipeline.domain.policy import Standing, retry_at, standing
+from kf2v_pipeline.domain.price import Money
+from kf2v_pipeline.storage.layout import video_path
+from kf2v_pipeline.storage.ledger import Driver, Ledger
+from kf2v_pipeline.storage.store import Store
+from kf2v_pipeline.wan.client import WanClient
+from kf2v_pipeline.workflow.collect import Collector
+from kf2v_pipeline.workflow.lane import Lane
+from kf2v_pipeline.workflow.outcome import DriveReport, Listener, Outcome, Verdict
+from kf2v_pipeline.workflow.tempo import Tempo
+
+
+def new_driver(run_id: str | None = None) -> Driver:
+    """The identity of one drive in this process."""
+    host, pid = socket.gethostname(), os.getpid()
+    return Driver(owner=f"{host}-{pid}-{uuid.uuid4().hex[:8]}", host=host, pid=pid, run_id=run_id)
+
+
+class Engine:
+    """One drive over a set of clips. All that it works with is handed in; it opens and closes only its clients.
+
+    Args:
+        connect: Makes the client of a service, by the service's name; the engine enters and leaves it.
+        budget: Most that this drive may spend in any one currency; None for no limit.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        store: Store,
+        connect: Callable[[str], WanClient],
+        collector: Collector,
+        clock: Callable[[], datetime],
+        listener: Listener,
+        driver: Driver,
+        tempo: Tempo | None = None,
+        budget: Callable[[str], Money | None] = lambda _currency: None,
+    ) -> None:
+        self.ledger = ledger
+        self.store = store
+        self.collector = collector
+        self.clock = clock
+        self.listener = listener
+        self.driver = driver
+        self.tempo = tempo or Tempo()
+        self.budget = budget
+        self.outcomes: dict[str, Outcome] = {}
+        self.created_tasks = 0
+        self.stops: list[str] = []
+        self._connect = connect
+        self._clients: dict[str, WanClient] = {}
+        self._lanes: dict[str, Lane] = {}
+        self._asked: dict[str, int] = {}
+        self._undecided: dict[str, Clip] = {}
+        self._all_decided = asyncio.Event()
+        self._collecting: asyncio.PriorityQueue[tuple[datetime, int, Clip, Attempt, str | None]] = asyncio.PriorityQueue()
+        self._counter = count()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def drive(
+        self, clips: Sequence[Clip], *, asked: Collection[str] = (), until: datetime | None = None
+    ) -> DriveReport:
+        """Drives the clips until each is decided.
+
+        Args:
+            clips: What is wanted, in the order in which it is to be submitted.
+            asked: Clips that a person asked for by name: tried again even where they failed for good.
+            until: When to stop and leave the rest to the next drive; None to stay.
+
+        Raises:
+            LedgerError: The ledger can't be used. What is in flight stays in flight for the next drive.
+        """
+        self._undecided = {clip.clip_id: clip for clip in clips}
+        self._asked = dict.fromkeys(asked, 0)
+        self.listener.begun(len(clips))
+        if not clips:
+            return self._report()
+        self._dismiss_the_dead()
+        self.ledger.enlist(self.driver, at=self.clock())
+        try:
+            async with AsyncExitStack() as stack:
+                self._stack = stack
+                stack.push_async_callback(self._cancel_tasks)
+                self._start(self._beat())
+                self._start(self._claim(list(clips)))
+                for _ in range(self.tempo.collectors):
+                    self._start(self._collect())
+                await self._until_decided(until)
+        finally:
+            self.ledger.dismiss(self.driver.owner, at=self.clock())
+        for clip in list(self._undecided.values()):
+            self.leave(clip, "SliceEnded", "It goes on in the next run.")
+        return self._report()
+
+    # What lanes tell their engine.
+
+    def tries(self, attempt: Attempt) -> int:
+        """Attempts that count against the limits: for a clip that a person asked for, only those since then."""
+        return attempt.number - self._asked.get(attempt.clip_id, 0)
+
+    def record(self, attempt: Attempt, kind: FactKind, **detail: object) -> Attempt:
+        """Writes a fact, tells the listener, and gives the attempt as it is now."""
+        now = self.ledger.record(Fact(attempt_id=attempt.attempt_id, kind=kind, at=self.clock(), detail=detail))
+        if kind in (FactKind.ACCEPTED, FactKind.FOUND):
+            self.created_tasks += 1
+        self.listener.moved(now.clip_id, now.state)
+        return now
+
+    def collect(self, clip: Clip, attempt: Attempt, video_url: str | None) -> None:
+        """Queues a succeeded attempt for download, the soonest to expire first."""
+        self._collecting.put_nowait((attempt.expires_at, next(self._counter), clip, attempt, video_url))
+
+    def decide(self, clip: Clip, attempt: Attempt) -> bool:
+        """Ends a clip whose attempt has ended; False where another attempt may follow."""
+        stands = standing(attempt, tries=self.tries(attempt))
+        if stands is Standing.STORED:
+            self._end(clip, Verdict.STORED, attempt)
+        elif stands is Standing.FAILED:
+            self._end(clip, Verdict.FAILED, attempt, attempt.error_code, attempt.error_message)
+        return stands in (Standing.STORED, Standing.FAILED)
+
+    def fail(self, clip: Clip, code: str, message: str) -> None:
+        """Ends a clip for which no attempt could be made."""
+        self._end(clip, Verdict.FAILED, None, code, message)
+
+    def leave(self, clip: Clip, code: str, message: str) -> None:
+        """Leaves a clip to the next drive."""
+        self._end(clip, Verdict.LEFT, None, code, message)
+
+    def notice(self, sentence: str, *, stops: bool = False) -> None:
+        """Tells a person something once; ``stops`` where a lane stopped for it."""
+        if stops:
+            self.stops.append(sentence)
+        self.listener.noticed(sentence)
+
+    # The engine's own work.
+
+    def _end(
+        self, clip: Clip, verdict: Verdict, attempt: Attempt | None, code: str | None = None, message: str | None = None
+    ) -> None:
+        if self._undecided.pop(clip.clip_id, None) is None:
+            return
+        outcome = Outcome(clip=clip, verdict=verdict, attempt=attempt, code=code, message=message)
+        self.outcomes[clip.clip_id] = outcome
+        self.ledger.release(self.driver.owner, [clip.clip_id])
+        self.listener.ended(outcome)
+        if not self._undecided:
+            self._all_decided.set()
+
+    def _report(self) -> DriveReport:
+        return DriveReport(outcomes=dict(self.outcomes), created_tasks=self.created_tasks, stops=tuple(self.stops))
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        self._tasks.add(asyncio.get_running_loop().create_task(work))
+
+    async def _cancel_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _until_decided(self, until: datetime | None) -> None:
+        """Waits for the last clip, or for the deadline; an error of any task ends the drive with it."""
+        decided = asyncio.get_running_loop().create_task(self._wait_for_last())
+        try:
+            while not decided.done():
+                left_s = None if until is None else (until - self.clock()).total_seconds()
+                if left_s is not None and left_s <= 0:
+                    return
+                done, _ = await asyncio.wait(
+                    {decided, *self._tasks}, timeout=left_s, return_when=asyncio.FIRST_COMPLETED
+                )
+                for task in done - {decided}:
+                    self._tasks.discard(task)
+                    task.result()
+        finally:
+            decided.cancel()
+
+    async def _wait_for_last(self) -> None:
+        await self._all_decided.wait()
+
+    def _dismiss_the_dead(self) -> None:
+        """Lets go of the claims of processes of this machine that are gone, without waiting for their silence."""
+        for driver in self.ledger.drivers(at=self.clock(), stale_after=self.tempo.stale_after):
+            if driver.host == self.driver.host and not _is_alive(driver.pid):
+                self.ledger.dismiss(driver.owner, at=self.clock())
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self.tempo.heartbeat_every.total_seconds())
+            self.ledger.heartbeat(self.driver.owner, at=self.clock())
+
+    async def _claim(self, clips: list[Clip]) -> None:
+        """Takes the clips that nobody drives; those of another drive are taken when that one is done with them."""
+        told = False
+        while clips:
+            claim = self.ledger.claim(
+                self.driver.owner,
+                [clip.clip_id for clip in clips],
+                at=self.clock(),
+                stale_after=self.tempo.stale_after,
+            )
+            await self._admit([clip for clip in clips if clip.clip_id in claim.mine])
+            clips = [clip for clip in clips if clip.clip_id not in claim.mine]
+            if clips:
+                if not told:
+                    told = True
+                    self.notice(f"{len(clips)} clips are driven by another run; waiting for their outcome.")
+                await asyncio.sleep(self.tempo.claim_every.total_seconds())
+
+    async def _admit(self, clips: Sequence[Clip]) -> None:
+        newest = self.ledger.newest(clips)
+        sizes = await self._stored_sizes(newest.values())
+        for clip in clips:
+            attempt = newest.get(clip.clip_id)
+            if attempt and clip.clip_id in self._asked and not attempt.is_open:
+                self._asked[clip.clip_id] = attempt.number
+            stands = standing(attempt, tries=self.tries(attempt) if attempt else None)
+            if attempt is None or stands is Standing.PLANNED:
+                (await self._lane(clip)).plan(clip, retry_at(attempt) if attempt else None)
+            elif stands is Standing.IN_FLIGHT:
+                (await self._lane(clip)).resume(clip, attempt)
+            elif stands is Standing.STORED:
+                await self._keep(clip, attempt, sizes)
+            elif clip.clip_id in self._asked:
+                (await self._lane(clip)).plan(clip, None)
+            else:
+                self._end(clip, Verdict.FAILED, attempt, attempt.error_code, attempt.error_message)
+
+    async def _stored_sizes(self, attempts: Iterable[Attempt]) -> Mapping[str, int]:
+        if not any(attempt.state is State.STORED for attempt in attempts):
+            return {}
+        return await asyncio.to_thread(self.store.sizes, "videos")
+
+    async def _keep(self, clip: Clip, attempt: Attempt, sizes: Mapping[str, int]) -> None:
+        """A video that is stored costs nothing again; one that vanished from the storage is fetched again, or named."""
+        path = attempt.video_path or video_path(clip.clip_id, clip.fingerprint)
+        if path in sizes:
+            self._end(clip, Verdict.ALREADY_STORED, attempt)
+        elif clip.clip_id in self._asked:
+            (await self._lane(clip)).plan(clip, None)
+        else:
+            self._end(
+                clip,
+                Verdict.FAILED,
+                attempt,
+                "VideoMissing",
+                f"It is paid for, but {path} is not in the storage any more; put the file back, or ask for this clip "
+                f"by name (kf2v run --clip {clip.clip_id}) to pay for another one.",
+            )
+
+    async def _lane(self, clip: Clip) -> Lane:
+        lane = self._lanes.get(clip.lane)
+        if lane is None:
+            client = self._clients.get(clip.service)
+            if client is None:
+                client = await self._stack.enter_async_context(self._connect(clip.service))
+                self._clients[clip.service] = client
+            lane = self._lanes[clip.lane] = Lane(self, client, clip.lane, client.service.model(clip.model))
+            self._start(lane.submit())
+            self._start(lane.look())
+        return lane
+
+    async def _collect(self) -> None:
+        while True:
+            _, _, clip, attempt, video_url = await self._collecting.get()
+            lane = await self._lane(clip)
+            await self.collector.collect(self, lane.client, clip, attempt, video_url)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

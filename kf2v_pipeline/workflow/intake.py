@@ -1,0 +1,50 @@
+"""Takes a manifest in: read, check, price, and say in the ledger what is wanted. Nothing is paid here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kf2v_pipeline.domain.problem import Problem
+from kf2v_pipeline.storage.manifest import read_manifest
+from kf2v_pipeline.storage.tables import write_rejected
+from kf2v_pipeline.wan.service import Service
+from kf2v_pipeline.workflow.plan import Plan, make_plan
+from kf2v_pipeline.workflow.project import Project
+
+
+def look_at_manifest(project: Project, service_for: Callable[[str | None], Service] | None = None) -> Plan:
+    """Reads and checks the project's manifest, and changes nothing but the ledger's memory of frames.
+
+    Args:
+        service_for: Gives a row's service by its name; None to describe any, also without a key for it.
+
+    Raises:
+        ManifestError: The manifest as a whole can't be used.
+        SettingsError: The service can't be used.
+    """
+    service_for = service_for or project.service
+    service_for(None)
+    manifest = read_manifest(project.settings.manifest)
+    return make_plan(manifest, service_for=service_for, frame_cache=project.ledger)
+
+
+def take_in_manifest(project: Project) -> Plan:
+    """Reads and checks the project's manifest, and makes its clips the wanted ones.
+
+    Raises:
+        ManifestError: The manifest as a whole can't be used; what was wanted before stays wanted.
+        SettingsError: The service can't be used.
+        StorageError: The storage can't be written to.
+    """
+    plan = look_at_manifest(project, project.usable_service)
+    project.store.check_writable()
+    now = project.clock()
+    project.ledger.want(project.manifest_name, plan.clips, at=now)
+    project.ledger.reject(project.manifest_name, plan.problems, at=now)
+    write_rejected(project.store, blocking(plan.problems))
+    return plan
+
+
+def blocking(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    """The problems that set their row aside."""
+    return tuple(problem for problem in problems if problem.blocking)

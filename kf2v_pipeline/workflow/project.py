@@ -1,0 +1,136 @@
+"""A project: settings made real. It opens ledger, storage, catalog and clients, and closes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import datetime, timezone
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import urlsplit
+
+from kf2v_pipeline.domain.address import redact
+from kf2v_pipeline.domain.clip import Clip
+from kf2v_pipeline.domain.price import Money
+from kf2v_pipeline.errors import SettingsError
+from kf2v_pipeline.settings import API_KEY_NAME, Settings
+from kf2v_pipeline.storage.ledger import Ledger
+from kf2v_pipeline.storage.store import Store
+from kf2v_pipeline.wan.catalog import Catalog, Service, load_catalog
+from kf2v_pipeline.wan.client import WanClient
+from kf2v_pipeline.workflow.collect import Collector
+from kf2v_pipeline.workflow.engine import Engine, new_driver
+from kf2v_pipeline.workflow.outcome import Listener
+from kf2v_pipeline.workflow.tempo import LOCAL_TEMPO, Tempo
+
+LOCAL_KEY = "sk-local"
+"""What the local server is told instead of a key; a real key never leaves for it."""
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def utc_now() -> datetime:
+    """The real clock."""
+    return datetime.now(timezone.utc)
+
+
+class Project:
+    """What a run works with, each part opened when it is first used.
+
+    Args:
+        local_address: Starts the local server in a folder, if it does not run yet, and gives its base URL.
+    """
+
+    def __init__(
+        self, settings: Settings, *, local_address: Callable[[Path], str], clock: Callable[[], datetime] = utc_now
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self._local_address = local_address
+        self._opened = ExitStack()
+
+    def __enter__(self) -> Project:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._opened.close()
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """What the services offer."""
+        return load_catalog()
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger; made, or brought up to date, when it is first used."""
+        if not self.settings.ledger:
+            self.settings.home.mkdir(parents=True, exist_ok=True)
+        return self._opened.enter_context(Ledger.open(self.settings.ledger_url))
+
+    @cached_property
+    def store(self) -> Store:
+        """Where videos and tables go."""
+        return Store.open(self.settings.storage)
+
+    @property
+    def manifest_name(self) -> str:
+        """The manifest's address as the ledger knows it: absolute, and without secrets."""
+        address = self.settings.manifest
+        return redact(address) if "://" in address else str(Path(address).expanduser().absolute())
+
+    def service(self, name: str | None = None) -> Service:
+        """A service by its name, the project's own for None; it is only described, not reached.
+
+        Raises:
+            SettingsError: There is no such service.
+        """
+        return self.catalog.service(name or self.settings.service)
+
+    def usable_service(self, name: str | None = None) -> Service:
+        """The same, for a service that is about to be used.
+
+        Raises:
+            SettingsError: There is no such service, or it needs a key and there is none.
+        """
+        service = self.service(name)
+        if service.needs_key and not self.settings.api_key:
+            fix = f"set {API_KEY_NAME}, or use the local service"
+            raise SettingsError(API_KEY_NAME, f"the service {service.name} needs an API key", fix)
+        return service
+
+    def connect(self, name: str) -> WanClient:
+        """A client of a service; the local server is started where it is not running."""
+        service = self.usable_service(name)
+        if service.base_url is None:
+            service = service.evolve(base_url=self._local_address(self.settings.server_directory))
+        key = self.settings.api_key if service.name != "local" else None
+        return WanClient(service, key or LOCAL_KEY, clock=self.clock)
+
+    def tempo(self, clips: list[Clip]) -> Tempo:
+        """How often to look: closely where all clips are made on this machine."""
+        return LOCAL_TEMPO if all(self._is_here(clip.service) for clip in clips) else Tempo()
+
+    def engine(self, clips: list[Clip], listener: Listener, *, run_id: str | None = None) -> Engine:
+        """An engine for one drive over these clips."""
+        return Engine(
+            ledger=self.ledger,
+            store=self.store,
+            connect=self.connect,
+            collector=Collector(self.store, self.settings.incoming_directory),
+            clock=self.clock,
+            listener=listener,
+            driver=new_driver(run_id),
+            tempo=self.tempo(clips),
+            budget=self._budget,
+        )
+
+    def _budget(self, currency: str) -> Money | None:
+        limit = self.settings.max_spend
+        return None if limit is None else Money(amount=limit, currency=currency)
+
+    @staticmethod
+    def _is_here(service: str) -> bool:
+        return service == "local" or urlsplit(service).hostname in _LOOPBACK

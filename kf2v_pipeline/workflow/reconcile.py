@@ -1,0 +1,159 @@
+"""Finds out whether a create whose reply was lost made a task. Pure: the lane looks, this decides, the lane records.
+
+The service gives a create no name of ours. What links a task to its create is when it was made, its model, and its
+prompt, which is only told of a task that succeeded (vendor page, "Step 2", ``orig_prompt``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from kf2v_pipeline.domain.attempt import TASK_LIFE, Attempt, FactKind, Remedy
+from kf2v_pipeline.domain.reading import ListedTask, Reading, TaskStatus
+
+PROMPT_ECHO_CHARS = 200
+"""Characters of a prompt that are compared: the service cuts long prompts, at a length that depends on the model."""
+
+BEFORE = timedelta(seconds=30)
+"""How much earlier than its create, by our clock, the service may say that a task was made."""
+
+AFTER = timedelta(minutes=5)
+"""How much later the service may say so: a slow upload, a queue before it, and clocks that differ."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A task that no attempt is known to have made.
+
+    Attributes:
+        reading: What the task itself said; None while it has not ended.
+    """
+
+    task: ListedTask
+    reading: Reading | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What was found out about one unconfirmed attempt."""
+
+    attempt_id: str
+    kind: FactKind
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+def reconcile(
+    attempts: Sequence[Attempt], candidates: Sequence[Candidate], *, now: datetime, grace: timedelta
+) -> list[Decision]:
+    """Decides what can be decided about unconfirmed attempts; the others stay as they are.
+
+    A task is adopted by evidence (it succeeded, and of all attempts only this one has its prompt), or by elimination
+    (after the grace period one attempt and one task are left for each other). Where ``list`` showed nothing in time,
+    the create never landed. Where two attempts could have made the same task, nothing is decided.
+
+    Args:
+        attempts: Unconfirmed attempts of one lane.
+        candidates: What a ``list`` that was answered just now shows of that lane, less the known tasks.
+        now: When the list was read.
+        grace: How long ``list`` may take to show a task.
+    """
+    decisions: list[Decision] = []
+    open_attempts = sorted(attempts, key=lambda attempt: attempt.prepared_at)
+    free = list(candidates)
+    for attempt in list(open_attempts):
+        proofs = [c for c in free if _fits(attempt, c) and _proves(attempt, c)]
+        rivals = [other for other in open_attempts if other is not attempt and _same_prompt(other, attempt)]
+        if len(proofs) == 1 and not rivals:
+            decisions.append(_adopt(attempt, proofs[0]))
+            open_attempts.remove(attempt)
+            free.remove(proofs[0])
+    for attempt in list(open_attempts):
+        if now < _grace_ends_at(attempt, grace):
+            continue
+        fitting = [c for c in free if _fits(attempt, c) and not _contradicts(attempt, c)]
+        contenders = [other for other in open_attempts if any(_fits(other, c) for c in fitting)]
+        if not fitting:
+            decisions.append(_never_landed(attempt))
+            open_attempts.remove(attempt)
+        elif len(fitting) == 1 and contenders == [attempt]:
+            decisions.append(_adopt(attempt, fitting[0]))
+            open_attempts.remove(attempt)
+            free.remove(fitting[0])
+        elif now >= attempt.prepared_at + TASK_LIFE:
+            decisions.append(_given_up(attempt))
+            open_attempts.remove(attempt)
+    return decisions
+
+
+def _grace_ends_at(attempt: Attempt, grace: timedelta) -> datetime:
+    return (attempt.unconfirmed_at or attempt.prepared_at) + grace
+
+
+def _fits(attempt: Attempt, candidate: Candidate) -> bool:
+    """Whether the task was made when the attempt could have made it."""
+    created_at = candidate.task.created_at
+    if created_at is None:
+        return True
+    latest = (attempt.unconfirmed_at or attempt.prepared_at) + AFTER
+    return attempt.prepared_at - BEFORE <= created_at <= latest
+
+
+def _prompt_of(text: str | None) -> str:
+    return (text or "").strip()[:PROMPT_ECHO_CHARS]
+
+
+def _same_prompt(one: Attempt, other: Attempt) -> bool:
+    return _prompt_of(one.prompt) == _prompt_of(other.prompt)
+
+
+def _proves(attempt: Attempt, candidate: Candidate) -> bool:
+    reading = candidate.reading
+    return (
+        reading is not None
+        and reading.status is TaskStatus.SUCCEEDED
+        and _prompt_of(reading.orig_prompt) == _prompt_of(attempt.prompt)
+    )
+
+
+def _contradicts(attempt: Attempt, candidate: Candidate) -> bool:
+    reading = candidate.reading
+    return (
+        reading is not None
+        and reading.status is TaskStatus.SUCCEEDED
+        and reading.orig_prompt is not None
+        and _prompt_of(reading.orig_prompt) != _prompt_of(attempt.prompt)
+    )
+
+
+def _adopt(attempt: Attempt, candidate: Candidate) -> Decision:
+    task = candidate.task
+    detail = {
+        "task_id": task.task_id,
+        "request_id": task.request_id,
+        "submitted_at": task.created_at or attempt.prepared_at,
+        "error_code": None,
+        "error_message": None,
+    }
+    return Decision(attempt_id=attempt.attempt_id, kind=FactKind.FOUND, detail=detail)
+
+
+def _never_landed(attempt: Attempt) -> Decision:
+    detail = {
+        "error_code": "NeverLanded",
+        "error_message": "The create never reached the service: its list shows no such task.",
+        "remedy": Remedy.RETRY,
+    }
+    return Decision(attempt_id=attempt.attempt_id, kind=FactKind.NEVER_LANDED, detail=detail)
+
+
+def _given_up(attempt: Attempt) -> Decision:
+    detail = {
+        "error_code": "NeverConfirmed",
+        "error_message": "Whether a task was made could not be found out while the service remembered; "
+        "ask for the clip by name to pay for another one.",
+        "remedy": Remedy.PERSON,
+    }
+    return Decision(attempt_id=attempt.attempt_id, kind=FactKind.GIVEN_UP, detail=detail)

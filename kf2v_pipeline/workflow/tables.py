@@ -1,0 +1,27 @@
+"""Writes the tables anew from the ledger. What their columns are is ``storage.tables``' matter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kf2v_pipeline.domain.policy import standing
+from kf2v_pipeline.storage.tables import video_rows, write_metadata, write_videos_table
+from kf2v_pipeline.workflow.project import Project
+
+
+def table_rows(project: Project) -> list[dict[str, Any]]:
+    """One row per clip of the manifest, as the ledger knows it now."""
+    clips = project.ledger.wanted()
+    return video_rows(project.store, clips, project.ledger.newest(clips), standing=lambda attempt: standing(attempt).value)
+
+
+def refresh_tables(project: Project) -> list[dict[str, Any]]:
+    """Writes the videos table and the metadata beside the videos; gives the table's rows.
+
+    Raises:
+        StorageError: The storage can't be written to.
+    """
+    rows = table_rows(project)
+    write_videos_table(project.store, rows)
+    write_metadata(project.store, rows)
+    return rows

@@ -1,0 +1,35 @@
+"""How often a drive does what. Why a lane is looked at when it is, is decided in ``domain.policy``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from kf2v_pipeline.domain.policy import Pace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tempo:
+    """How often a drive does what.
+
+    Attributes:
+        pace: How often a lane is looked at.
+        confirm_grace: How long ``list`` may take to show a task, before an unconfirmed create counts as never landed.
+        stale_after: A driver that was silent for so long is gone, and its clips may be taken over.
+        collectors: Downloads at the same time.
+    """
+
+    pace: Pace = Pace(closest=timedelta(seconds=2))
+    confirm_grace: timedelta = timedelta(seconds=60)
+    heartbeat_every: timedelta = timedelta(seconds=10)
+    stale_after: timedelta = timedelta(seconds=60)
+    claim_every: timedelta = timedelta(seconds=2)
+    collectors: int = 4
+
+
+LOCAL_TEMPO = Tempo(
+    pace=Pace(closest=timedelta(seconds=0.5), widest=timedelta(seconds=2)),
+    confirm_grace=timedelta(seconds=5),
+    claim_every=timedelta(seconds=0.5),
+)
+"""For a server on this machine, whose queries nobody else needs."""
