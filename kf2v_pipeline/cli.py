@@ -1,4 +1,4 @@
-"""The command line: ``kf2v run``, ``plan``, ``status``, ``serve``, ``ui``. What the commands do lives in the layers below."""
+"""The command line, ``kf2v``. What its commands do lives in the layers below."""
 
 from __future__ import annotations
 
@@ -21,8 +21,6 @@ from kf2v_pipeline.domain.policy import Standing
 from kf2v_pipeline.errors import Kf2vError, SettingsError
 from kf2v_pipeline.progress import ProgressListener
 from kf2v_pipeline.settings import Settings
-
-# Dagster and the rest take a second to import: each command imports what it needs when it runs, so --help is quick.
 
 INCOMPLETE, UNUSABLE, INTERRUPTED = 1, 2, 130
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -87,7 +85,7 @@ def plan(clip_ids: tuple[str, ...], as_json: bool, **flags: Any) -> None:
         settings = _settings(flags)
         with TemporaryDirectory() as scratch, ExitStack() as opened:
             if not settings.ledger and not (settings.home / "ledger.db").exists():
-                settings = settings.evolve(ledger=f"sqlite:///{scratch}/ledger.db")  # nothing was made yet, so nothing is
+                settings = settings.evolve(ledger=f"sqlite:///{scratch}/ledger.db")  # a plan begins no ledger
             project = opened.enter_context(open_project(settings))
             result = forecast(project, clip_ids)
             print_forecast(Console(stderr=as_json, highlight=False, soft_wrap=True), result)
@@ -166,7 +164,8 @@ class _Sentences:
         if isinstance(error, Kf2vError):
             _end(str(error), UNUSABLE)
         if isinstance(error, KeyboardInterrupt):
-            _end("Stopped. Tasks in flight go on at the service; run the same command again to collect them.", INTERRUPTED)
+            sentence = "Stopped. Tasks in flight go on at the service; run the same command again to collect them."
+            _end(sentence, INTERRUPTED)
 
 
 def _end(sentence: str, code: int) -> NoReturn:
@@ -189,7 +188,8 @@ def _require_webserver() -> None:
     try:
         import dagster_webserver  # noqa: F401  # only to see whether it is there
     except ImportError:
-        raise SettingsError("kf2v ui", "Dagster's web UI is not installed", "run pip install 'kf2v-pipeline[ui]'") from None
+        fix = "run pip install 'kf2v-pipeline[ui]'"
+        raise SettingsError("kf2v ui", "Dagster's web UI is not installed", fix) from None
 
 
 def _plain(value: object) -> object:

@@ -66,7 +66,8 @@ def print_batch(console: Console, result: BatchResult) -> None:
         words = [f"{stored} clips stored", f"{already} stored already" if already else ""]
         words += [f"{len(result.of(verdict))} {verdict.value}" for verdict in (Verdict.FAILED, Verdict.LEFT)]
         words = [word for word in words if word and not word.startswith("0 ")]
-        console.print(f"{', '.join(words) or 'Nothing stored'}; {_tasks(result.created_tasks)}, {_money(result.spend)}.")
+        done = ", ".join(words) or "Nothing stored"
+        console.print(f"{done}; {_tasks(result.created_tasks)}, {_money(result.spend)}.")
     for outcome in result.of(Verdict.FAILED):
         console.print(Text(f"✗ {outcome.clip.clip_id}: {outcome.code}: {outcome.message}", style="red"))
     for notice in result.notices:

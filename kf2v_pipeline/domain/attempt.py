@@ -85,6 +85,9 @@ MOVES: Mapping[State, Mapping[FactKind, State]] = {
 OPEN_STATES = frozenset(state for state, moves in MOVES.items() if moves)
 """States of an attempt that is still under way."""
 
+FREE_STATES = frozenset({State.REFUSED, State.FAILED, State.CANCELED})
+"""Ends that bill nothing: what was reserved for them is free again."""
+
 IN_PROCESS_STATES = frozenset({State.PREPARED, State.UNCONFIRMED, State.SUBMITTED})
 """States of an attempt that may hold one of the lane's places in process."""
 

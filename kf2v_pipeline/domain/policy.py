@@ -65,7 +65,7 @@ class Pace:
     ``list`` for the whole lane, so even the closest pace is far from the account's 20 queries a second.
     """
 
-    closest: timedelta
+    closest: timedelta = timedelta(seconds=2)
     widest: timedelta = timedelta(seconds=15)
 
     def until_next_look(self, ages: Sequence[timedelta], learned: Sequence[timedelta]) -> timedelta:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -114,10 +115,9 @@ def run_batch(settings: Settings, listener: Listener, clip_ids: Sequence[str] = 
         materialize("manifest")
         _refuse_unknown_clips(settings, clip_ids)
         config: dict[str, Any] = {"ops": {"claim": {"config": {"clip_ids": list(clip_ids)}}}}
-        try:
-            definitions.resolve_job_def("render_clips").execute_in_process(instance=instance, run_config=config | _QUIET)
-        except dg.Failure:  # clips failed: the outcomes name each of them
-            pass
+        render_clips = definitions.resolve_job_def("render_clips")
+        with suppress(dg.Failure):  # clips failed: the outcomes name each of them
+            render_clips.execute_in_process(instance=instance, run_config=config | _QUIET)
         materialize("video_table", "gallery")
     with open_project(settings) as project:
         return BatchResult(
@@ -136,4 +136,5 @@ def _refuse_unknown_clips(settings: Settings, clip_ids: Sequence[str]) -> None:
         known = {clip.clip_id for clip in project.ledger.wanted(clip_ids)}
     unknown = [clip_id for clip_id in clip_ids if clip_id not in known]
     if unknown:
-        raise SettingsError("--clip", f"no good row of the manifest has the clip_id {', '.join(unknown)}", "check the name")
+        what = f"no good row of the manifest has the clip_id {', '.join(unknown)}"
+        raise SettingsError("--clip", what, "check the name")

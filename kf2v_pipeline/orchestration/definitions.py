@@ -1,4 +1,4 @@
-"""Everything that Dagster is told, made from settings. Reading the environment is the root's ``definitions.py``'s part."""
+"""Everything that Dagster is told, made from settings; the environment is read by whoever calls."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import dagster as dg
+from pydantic import Field
 
 from kf2v_pipeline.domain.attempt import State
 from kf2v_pipeline.domain.clip import Clip
@@ -23,7 +24,7 @@ class RenderConfig(dg.Config):
         slice_minutes: After so long, what is in flight is left to the next run; 0 to stay until all is decided.
     """
 
-    clip_ids: list[str] = []
+    clip_ids: list[str] = Field(default_factory=list)
     slice_minutes: int = 0
 
 
@@ -62,7 +63,7 @@ def drive(context: dg.OpExecutionContext, batch: dict[str, object]) -> list[str]
 
 
 @dg.op(out=dg.Out(is_required=False), description="Ends the run as failed where clips failed, and names them.")
-def settle(failures: list[str]):  # type: ignore[no-untyped-def]  # noqa: ANN201  # a generator that never yields
+def settle(failures: list[str]):  # type: ignore[no-untyped-def]  # a generator that never yields
     """Raises where clips failed; gives no output where all went well.
 
     An output would materialize every partition of the run's range once more.
@@ -73,7 +74,7 @@ def settle(failures: list[str]):  # type: ignore[no-untyped-def]  # noqa: ANN201
 
 
 @dg.graph(ins={"manifest": dg.GraphIn()})
-def render(manifest):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201  # the composition has no types at run time
+def render(manifest):  # type: ignore[no-untyped-def]  # a composition has no types at run time
     """Claim, drive, settle."""
     return settle(drive(claim(manifest)))
 
@@ -86,7 +87,7 @@ render_clips = render.to_job(
 
 
 class _Storyteller:
-    """Tells Dagster of each clip's end as it comes, and passes everything on to the listener of whoever started the run."""
+    """Tells Dagster of each clip's end as it comes, and passes everything on to whoever else listens."""
 
     def __init__(self, context: dg.OpExecutionContext, project: Project, listener: Listener) -> None:
         self._context = context

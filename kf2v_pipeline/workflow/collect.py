@@ -1,4 +1,4 @@
-"""Collects a paid video: downloads it, checks it, promotes it to its final path, and only then says that it is stored."""
+"""Collects a paid video: downloads, checks, promotes it, and only then says that it is stored."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ class Collector:
                     desk.decide(clip, self._expire(desk, attempt))
                     return
                 if wait >= timedelta(seconds=4):
-                    desk.notice(f"Clip {clip.clip_id}: its video is paid for and not stored yet: {error}; trying again.")
+                    desk.notice(
+                        f"Clip {clip.clip_id}: its video is paid for and not stored yet: {error}; trying again."
+                    )
                 if not isinstance(error, StorageError):
                     video_url = None
                 await asyncio.sleep(wait.total_seconds())
@@ -75,7 +77,7 @@ class Collector:
             attempt,
             FactKind.VIDEO_EXPIRED,
             error_code="VideoExpired",
-            error_message="The video was paid for, and could not be stored within the 24 hours that the service keeps it; "
+            error_message="The video was paid for, and could not be stored while the service kept it (24 hours); "
             "ask for the clip by name to pay for another one.",
             remedy=Remedy.PERSON,
         )
@@ -95,10 +97,7 @@ class Collector:
     async def _download(self, client: WanClient, video_url: str, part: Path) -> None:
         """Streams the video to a file, going on where an earlier try ended."""
         try:
-            self._incoming.mkdir(parents=True, exist_ok=True)
-            # The last byte is asked for again: a range that begins at a file's end is an error.
-            start_byte = max(0, part.stat().st_size - 1) if part.exists() else 0
-            async with client.download(video_url, start_byte=start_byte) as body:
+            async with client.download(video_url, start_byte=_start_byte(part)) as body:
                 with part.open("r+b" if body.start_byte else "wb") as file:
                     file.seek(body.start_byte)
                     async for chunk in body:
@@ -124,6 +123,12 @@ class Collector:
         return digest.hexdigest()
 
 
+def _start_byte(part: Path) -> int:
+    """Where to go on; the last byte is asked for again, since a range that begins at a file's end is an error."""
+    part.parent.mkdir(parents=True, exist_ok=True)
+    return max(0, part.stat().st_size - 1) if part.exists() else 0
+
+
 def _facts_of(film: Film) -> dict[str, Any]:
     return {
         "width": film.width,
@@ -134,5 +139,3 @@ def _facts_of(film: Film) -> dict[str, Any]:
         "codec": film.codec,
         "size_bytes": film.size_bytes,
     }
-
-

@@ -72,7 +72,9 @@ class Engine:
         self._asked: dict[str, int] = {}
         self._undecided: dict[str, Clip] = {}
         self._all_decided = asyncio.Event()
-        self._collecting: asyncio.PriorityQueue[tuple[datetime, int, Clip, Attempt, str | None]] = asyncio.PriorityQueue()
+        self._collecting: asyncio.PriorityQueue[tuple[datetime, int, Clip, Attempt, str | None]] = (
+            asyncio.PriorityQueue()
+        )
         self._counter = count()
         self._tasks: set[asyncio.Task[None]] = set()
 

@@ -181,8 +181,8 @@ class Lane:
     async def _wait_out_pause(self, attempt: Attempt) -> None:
         """Waits for the pause to end; a drive that stops meanwhile leaves a create that certainly was not sent."""
         try:
-            while self._paused_until and self._paused_until > self._desk.clock():
-                await asyncio.sleep((self._paused_until - self._desk.clock()).total_seconds())
+            if self._paused_until:
+                await asyncio.sleep(max(0.0, (self._paused_until - self._desk.clock()).total_seconds()))
         except asyncio.CancelledError:
             self._desk.record(
                 attempt,
@@ -229,7 +229,7 @@ class Lane:
         self._paused_until = self._desk.clock() + length
 
     def _back_off(self) -> None:
-        """After a 429: no surplus any more, and a pause that doubles (the vendor says recovery takes about a minute)."""
+        """After a 429: no surplus any more, and a pause that doubles; the vendor says to wait about a minute."""
         self._backlog = 0
         self._throttled_in_a_row += 1
         self._pause(timedelta(seconds=min(60, 2 ** (self._throttled_in_a_row - 1))))

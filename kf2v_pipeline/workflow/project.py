@@ -40,13 +40,20 @@ class Project:
 
     Args:
         local_address: Starts the local server in a folder, if it does not run yet, and gives its base URL.
+        tempo: How often a drive does what; None to choose by where its service is.
     """
 
     def __init__(
-        self, settings: Settings, *, local_address: Callable[[Path], str], clock: Callable[[], datetime] = utc_now
+        self,
+        settings: Settings,
+        *,
+        local_address: Callable[[Path], str],
+        clock: Callable[[], datetime] = utc_now,
+        tempo: Tempo | None = None,
     ) -> None:
         self.settings = settings
         self.clock = clock
+        self._tempo = tempo
         self._local_address = local_address
         self._opened = ExitStack()
 
@@ -109,9 +116,6 @@ class Project:
         key = self.settings.api_key if service.name != "local" else None
         return WanClient(service, key or LOCAL_KEY, clock=self.clock)
 
-    def tempo(self, clips: list[Clip]) -> Tempo:
-        """How often to look: closely where all clips are made on this machine."""
-        return LOCAL_TEMPO if all(self._is_here(clip.service) for clip in clips) else Tempo()
 
     def engine(self, clips: list[Clip], listener: Listener, *, run_id: str | None = None) -> Engine:
         """An engine for one drive over these clips."""
@@ -123,7 +127,7 @@ class Project:
             clock=self.clock,
             listener=listener,
             driver=new_driver(run_id),
-            tempo=self.tempo(clips),
+            tempo=self._tempo or (LOCAL_TEMPO if all(_is_here(clip.service) for clip in clips) else Tempo()),
             budget=self._budget,
         )
 
@@ -131,6 +135,6 @@ class Project:
         limit = self.settings.max_spend
         return None if limit is None else Money(amount=limit, currency=currency)
 
-    @staticmethod
-    def _is_here(service: str) -> bool:
-        return service == "local" or urlsplit(service).hostname in _LOOPBACK
+
+def _is_here(service: str) -> bool:
+    return service == "local" or urlsplit(service).hostname in _LOOPBACK

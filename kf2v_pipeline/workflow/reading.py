@@ -39,7 +39,7 @@ def fact_of(reading: Reading, clip: Clip, service: Service) -> tuple[FactKind, d
         }
     return FactKind.TASK_VANISHED, {
         "error_code": "TaskVanished",
-        "error_message": "The service does not know the task any more, so its video, if there was one, is out of reach; "
+        "error_message": "The service does not know the task any more: its video, if there was one, is out of reach; "
         "ask for the clip by name to pay for another one.",
         "remedy": Remedy.PERSON,
     }

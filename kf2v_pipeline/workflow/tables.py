@@ -12,7 +12,9 @@ from kf2v_pipeline.workflow.project import Project
 def table_rows(project: Project) -> list[dict[str, Any]]:
     """One row per clip of the manifest, as the ledger knows it now."""
     clips = project.ledger.wanted()
-    return video_rows(project.store, clips, project.ledger.newest(clips), standing=lambda attempt: standing(attempt).value)
+    return video_rows(
+        project.store, clips, project.ledger.newest(clips), standing=lambda attempt: standing(attempt).value
+    )
 
 
 def refresh_tables(project: Project) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from kf2v_pipeline.domain.policy import Pace
@@ -19,7 +19,7 @@ class Tempo:
         collectors: Downloads at the same time.
     """
 
-    pace: Pace = Pace(closest=timedelta(seconds=2))
+    pace: Pace = field(default_factory=Pace)
     confirm_grace: timedelta = timedelta(seconds=60)
     heartbeat_every: timedelta = timedelta(seconds=10)
     stale_after: timedelta = timedelta(seconds=60)

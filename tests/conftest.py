@@ -1,0 +1,69 @@
+"""Fixtures of all tests: frames, manifests, the local server."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from kf2v_pipeline.localserver.scenario import Scenario
+from kf2v_pipeline.localserver.embedded import LocalServer
+
+WriteManifest = Callable[..., Path]
+
+
+def make_frame(path: Path, *, size: tuple[int, int] = (640, 360), shade: int = 90) -> Path:
+    """Writes a picture with something to see in it: two ramps of colour."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ramp = Image.linear_gradient("L").resize(size)
+    Image.merge("RGB", (ramp, ramp.rotate(180), Image.new("L", size, shade))).save(path)
+    return path
+
+
+@pytest.fixture
+def write_manifest(tmp_path: Path) -> WriteManifest:
+    """Writes a manifest of good rows, with frames of their own: ``write_manifest("a", "b", prompt="...")``."""
+
+    def write(*clip_ids: str, rows: Mapping[str, Mapping[str, Any]] | None = None, **options: Any) -> Path:
+        lines = []
+        for number, clip_id in enumerate(clip_ids):
+            frames = tmp_path / "frames"
+            make_frame(frames / f"{number}-first.png", shade=40 + number)
+            make_frame(frames / f"{number}-last.png", shade=140 + number)
+            line = {
+                "clip_id": clip_id,
+                "first_frame": f"frames/{number}-first.png",
+                "last_frame": f"frames/{number}-last.png",
+                "prompt": f"A slow pan, take {number}",
+                "resolution": "480P",
+            }
+            lines.append({**line, **options, **(rows or {}).get(clip_id, {})})
+        path = tmp_path / "manifest.csv"
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list({name: None for line in lines for name in line}))
+            writer.writeheader()
+            writer.writerows(lines)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[Callable[..., LocalServer]]:
+    """Starts local servers on free ports; they stop with the test. Films are stand-ins unless the scenario says so."""
+    started: list[LocalServer] = []
+
+    def start(**scenario: Any) -> LocalServer:
+        options = {"stand_in": True, "submit_rps": 1000, **scenario}
+        server = LocalServer(directory=tmp_path / f"server-{len(started)}", scenario=Scenario(**options))
+        server.__enter__()
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        server.__exit__(None, None, None)
