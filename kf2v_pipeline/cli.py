@@ -131,7 +131,7 @@ def serve(port: int, scenario: Path | None, **flags: Any) -> None:
     with _Sentences():
         folder = _settings(flags).server_directory
     command = [sys.executable, "-m", "kf2v_pipeline.localserver", "--dir", str(folder), "--port", str(port)]
-    sys.exit(_call([*command, *(["--scenario", str(scenario)] if scenario else [])]))
+    _become([*command, *(["--scenario", str(scenario)] if scenario else [])], dict(os.environ))
 
 
 @main.command()
@@ -151,7 +151,7 @@ def ui(port: int, **flags: Any) -> None:
         }
         location = prepare_location(settings.home)
     command = [sys.executable, "-m", "dagster", "dev", "--python-file", str(location), "--port", str(port)]
-    sys.exit(_call(command, environment))
+    _become(command, environment)
 
 
 class _Sentences:
@@ -177,11 +177,11 @@ def _settings(flags: dict[str, Any]) -> Settings:
     return Settings.from_mapping(os.environ, **flags)
 
 
-def _call(command: list[str], environment: dict[str, str] | None = None) -> int:
-    try:
-        return subprocess.call(command, env=environment)  # noqa: S603  # our own interpreter and module
-    except KeyboardInterrupt:
-        return INTERRUPTED
+def _become(command: list[str], environment: dict[str, str]) -> NoReturn:
+    """Ends as the command: signals then reach it, not a parent that would leave it behind."""
+    if os.name == "posix":
+        os.execve(command[0], command, environment)  # noqa: S606  # our own interpreter and module
+    sys.exit(subprocess.call(command, env=environment))  # noqa: S603  # the same; Windows has no exec
 
 
 def _require_webserver() -> None:

@@ -14,6 +14,9 @@ def redact(address: str) -> str:
         return address.partition(",")[0] + ",…"
     if "://" not in address:
         return address
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # a broken host, such as ``http://[x``: only the scheme can be told apart
+        return address.partition("://")[0] + "://…"
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path, "", ""))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -108,3 +108,9 @@ class Clip:
         fields["first_frame"] = Frame(**fields["first_frame"])
         fields["last_frame"] = Frame(**last) if last else None
         return cls(**fields)
+
+
+def digest_of(clips: Iterable[Clip]) -> str:
+    """Digest of a whole list of wanted clips, 64 hex digits; it changes with any name, fingerprint or the order."""
+    lines = "\n".join(f"{clip.clip_id} {clip.fingerprint}" for clip in clips)
+    return hashlib.sha256(lines.encode()).hexdigest()

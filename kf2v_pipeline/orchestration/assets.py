@@ -4,6 +4,7 @@ from collections import Counter
 
 import dagster as dg
 
+from kf2v_pipeline.domain.clip import digest_of
 from kf2v_pipeline.domain.policy import Standing
 from kf2v_pipeline.domain.price import total_by_currency
 from kf2v_pipeline.orchestration.events import VIDEO
@@ -51,7 +52,7 @@ def gallery_step(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> M
     """Writes ``gallery/index.html``."""
     project: Project = context.resources.project
     rows = table_rows(project)
-    build_gallery(project.store, rows, title="Videos", rejected=blocking(project.ledger.rejected()))
+    build_gallery(project.store, rows, title="Videos", rejected=blocking(project.problems()))
     return {"clips": len(rows), "path": dg.MetadataValue.path(f"{project.store.url}/{GALLERY}")}
 
 
@@ -62,8 +63,10 @@ def gallery_step(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> M
     description="The table that a person writes, read and checked: one row per clip. Bad rows are set aside.",
 )
 def manifest(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-    """The manifest, as it was read last."""
-    return dg.MaterializeResult(metadata=manifest_step(context))
+    """The manifest, as it was read last; its data version changes where a row does that changes a video."""
+    metadata = manifest_step(context)
+    version = dg.DataVersion(digest_of(context.resources.project.wanted()))
+    return dg.MaterializeResult(metadata=metadata, data_version=version)
 
 
 video = dg.AssetsDefinition.from_graph(

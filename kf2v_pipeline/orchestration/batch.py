@@ -122,7 +122,7 @@ def run_batch(settings: Settings, listener: Listener, clip_ids: Sequence[str] = 
     with open_project(settings) as project:
         return BatchResult(
             outcomes=tuple(recorder.outcomes),
-            problems=project.ledger.rejected(),
+            problems=project.problems(),
             created_tasks=recorder.created_tasks,
             notices=tuple(recorder.notices),
             storage=project.store.url,
@@ -133,7 +133,7 @@ def _refuse_unknown_clips(settings: Settings, clip_ids: Sequence[str]) -> None:
     if not clip_ids:
         return
     with open_project(settings) as project:
-        known = {clip.clip_id for clip in project.ledger.wanted(clip_ids)}
+        known = {clip.clip_id for clip in project.wanted(clip_ids)}
     unknown = [clip_id for clip_id in clip_ids if clip_id not in known]
     if unknown:
         what = f"no good row of the manifest has the clip_id {', '.join(unknown)}"

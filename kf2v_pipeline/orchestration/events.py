@@ -20,15 +20,27 @@ from kf2v_pipeline.workflow.outcome import Outcome
 
 VIDEO = dg.AssetKey("video")
 
+CODE_VERSION = "1"
+"""Changes when videos that are stored already should count as made by outdated code."""
 
-def stored_event(clip: Clip, attempt: Attempt, store: Store) -> dg.AssetMaterialization:
-    """The materialization of a stored clip's partition; its data version is the clip's fingerprint."""
+
+def stored_event(clip: Clip, attempt: Attempt, store: Store, *, manifest_version: str) -> dg.AssetMaterialization:
+    """The materialization of a stored clip's partition; its data version is the clip's fingerprint.
+
+    Dagster writes no provenance on events that an op makes itself, and takes a partition without provenance for
+    outdated as soon as ``manifest`` is read again; so the tags that it would write are written here.
+    """
     return dg.AssetMaterialization(
         VIDEO,
         partition=clip.clip_id,
         description=f"Stored at {attempt.video_path}",
         metadata={**_pictures(clip, store), **_video_metadata(clip, attempt)},
-        tags={"dagster/data_version": clip.fingerprint},
+        tags={
+            "dagster/data_version": clip.fingerprint,
+            "dagster/code_version": CODE_VERSION,
+            "dagster/input_data_version/manifest": manifest_version,
+            "dagster/input_event_pointer/manifest": "NULL",  # Dagster compares the data versions, not the events
+        },
     )
 
 

@@ -10,6 +10,8 @@ DAGSTER_YAML = """\
 # Written once; change it as you like.
 telemetry:
   enabled: false
+nux:
+  enabled: false
 run_retries:
   enabled: true
   max_retries: 3

@@ -6,8 +6,8 @@ from datetime import timedelta
 import dagster as dg
 from pydantic import Field
 
-from kf2v_pipeline.domain.attempt import State
-from kf2v_pipeline.domain.clip import Clip
+from kf2v_pipeline.domain.attempt import Attempt, State
+from kf2v_pipeline.domain.clip import Clip, digest_of
 from kf2v_pipeline.orchestration.events import VIDEO, failed_event, report_planned, stored_event
 from kf2v_pipeline.workflow.outcome import DriveReport, Listener, Outcome, Verdict
 from kf2v_pipeline.workflow.project import Project
@@ -37,7 +37,7 @@ def claim(context: dg.OpExecutionContext, config: RenderConfig) -> dict[str, obj
     """The run's clips, by id, and for how long it may stay."""
     project: Project = context.resources.project
     chosen = list(context.partition_keys) if _is_partitioned(context) else config.clip_ids
-    wanted = {clip.clip_id for clip in project.ledger.wanted(chosen or None)}
+    wanted = {clip.clip_id for clip in project.wanted(chosen or None)}
     unknown = [clip_id for clip_id in chosen if clip_id not in wanted]
     if unknown:
         context.log.warning(f"Not in the manifest any more, so not rendered: {', '.join(unknown)}.")
@@ -52,7 +52,7 @@ def drive(context: dg.OpExecutionContext, batch: dict[str, object]) -> list[str]
     """Drives the clips; gives a sentence for each one that failed."""
     project: Project = context.resources.project
     asked: list[str] = batch["asked"]  # type: ignore[assignment]  # made by ``claim``
-    clips = list(project.ledger.wanted(batch["clip_ids"]))  # type: ignore[arg-type]  # made by ``claim``
+    clips = list(project.wanted(batch["clip_ids"]))  # type: ignore[arg-type]  # made by ``claim``
     storyteller = _Storyteller(context, project, context.resources.listener)
     minutes: int = batch["slice_minutes"]  # type: ignore[assignment]  # made by ``claim``
     until = project.clock() + timedelta(minutes=minutes) if minutes else None
@@ -94,6 +94,7 @@ class _Storyteller:
         self._project = project
         self._listener = listener
         self._is_asset_run = _is_partitioned(context)
+        self._manifest_version = digest_of(project.wanted())
         self._known = set() if self._is_asset_run else context.instance.get_materialized_partitions(VIDEO)
 
     def begun(self, clips: int) -> None:
@@ -109,7 +110,7 @@ class _Storyteller:
         clip = outcome.clip
         if outcome.verdict is Verdict.STORED or (outcome.verdict is Verdict.ALREADY_STORED and self._is_news(clip)):
             assert outcome.attempt is not None  # noqa: S101  # a stored clip has an attempt; this tells the type checker
-            self._context.log_event(stored_event(clip, outcome.attempt, self._project.store))
+            self._context.log_event(self._stored_event(clip, outcome.attempt))
         elif outcome.verdict is Verdict.FAILED:
             if not self._is_asset_run:
                 report_planned(self._context, clip.clip_id)
@@ -120,6 +121,9 @@ class _Storyteller:
         """A line in the run's log."""
         self._context.log.warning(sentence)
         self._listener.noticed(sentence)
+
+    def _stored_event(self, clip: Clip, attempt: Attempt) -> dg.AssetMaterialization:
+        return stored_event(clip, attempt, self._project.store, manifest_version=self._manifest_version)
 
     def _is_news(self, clip: Clip) -> bool:
         """Whether Dagster has not heard of this partition's video yet; in a run that asks for it, it is told again."""

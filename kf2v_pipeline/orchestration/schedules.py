@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from kf2v_pipeline.domain.clip import digest_of
 from kf2v_pipeline.orchestration.assets import gallery_step, manifest_step, table_step
 from kf2v_pipeline.orchestration.render import claim, drive, settle
 
@@ -9,7 +10,9 @@ from kf2v_pipeline.orchestration.render import claim, drive, settle
 @dg.op(required_resource_keys={"project"}, out=dg.Out(dg.Nothing), description="Takes the manifest in.")
 def read_manifest(context: dg.OpExecutionContext) -> None:
     """Materializes asset ``manifest`` from within the batch's run."""
-    context.log_event(dg.AssetMaterialization("manifest", metadata=manifest_step(context)))
+    metadata = manifest_step(context)
+    version = digest_of(context.resources.project.wanted())
+    context.log_event(dg.AssetMaterialization("manifest", metadata=metadata, tags={"dagster/data_version": version}))
 
 
 @dg.op(

@@ -68,6 +68,7 @@ function open(card) {
   shown = card;
   viewer.replaceChildren(card.querySelector("template").content.cloneNode(true));
   if (!dialog.open) dialog.showModal();
+  dialog.focus(); // not the film: its own arrow keys would wind it
   viewer.querySelector(".about").scrollTop = 0;
   history.replaceState(null, "", "#" + card.id);
 }

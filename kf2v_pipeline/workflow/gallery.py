@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -32,6 +34,9 @@ from kf2v_pipeline.workflow.gallery_card import Row, card_html, filters_html, re
 
 logger = logging.getLogger(__name__)
 
+WORKERS = 4
+"""Clips whose pictures are made side by side: as much waiting for the store as work."""
+
 
 def build_gallery(store: Store, rows: Sequence[Row], *, title: str, rejected: Sequence[Problem]) -> str:
     """Writes ``gallery/index.html``, and those of its small pictures that are missing.
@@ -49,8 +54,8 @@ def build_gallery(store: Store, rows: Sequence[Row], *, title: str, rejected: Se
         StorageError: The page can't be written. A picture that can't be made is left out, with a warning in the log.
     """
     pictures = set(store.sizes(PREVIEWS))
-    for row in rows:
-        pictures |= _make_pictures(store, row, pictures)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        pictures = pictures.union(*pool.map(partial(_make_pictures, store, pictures), rows))
     page = Template(_part("gallery.html")).substitute(
         title=escape(title),
         css=_part("gallery.css"),
@@ -68,7 +73,7 @@ def _part(name: str) -> str:
     return files("kf2v_pipeline.workflow").joinpath(name).read_text(encoding="utf-8")
 
 
-def _make_pictures(store: Store, row: Row, there: Collection[str]) -> set[str]:
+def _make_pictures(store: Store, there: Collection[str], row: Row) -> set[str]:
     """Makes what is missing of a clip's poster, strip and frames; gives the paths of what it made."""
     clip_id, fingerprint = row["clip_id"], row["fingerprint"]
     made: set[str] = set()

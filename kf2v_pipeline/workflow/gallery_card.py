@@ -125,15 +125,16 @@ def _detail(row: Row, pictures: Collection[str]) -> str:
 
 def _film(row: Row, pictures: Collection[str]) -> str:
     if row["status"] != "stored":
-        return f'<div class="stage pair">{_pair(row, pictures)}</div>'
+        return f'<div class="screen"><div class="stage pair">{_pair(row, pictures)}</div></div>'
     key = (row["clip_id"], row["fingerprint"])
     ends = "".join(
         f"<figure>{image}<figcaption>{name}</figcaption></figure>"
         for name, path in (("First frame", first_frame_path(*key)), ("Last frame", last_frame_path(*key)))
         if (image := _image(path, pictures))
     )
-    film = f'<video src="{_link(row["video_path"])}" controls autoplay loop muted playsinline></video>'
-    return f'{film}<div class="ends">{ends}</div>' if ends else film
+    shape = f' width="{row["width"]}" height="{row["height"]}"' if row["width"] and row["height"] else ""
+    film = f'<video src="{_link(row["video_path"])}"{shape} controls autoplay loop muted playsinline></video>'
+    return f'<div class="screen">{film}</div><div class="ends">{ends}</div>'
 
 
 def _facts(row: Row) -> Iterable[tuple[str, str]]:
@@ -148,7 +149,7 @@ def _facts(row: Row) -> Iterable[tuple[str, str]]:
     yield "Picture", escape(", ".join(part for part in (_size(row), row["codec"]) if part))
     yield (
         "Length",
-        f"{row['duration_s']:.2f} s, {row['frames']} pictures, {row['fps']:g} a second" if row["fps"] else "",
+        f"{row['duration_s']:.2f} s, {row['frames']} frames, {row['fps']:g} fps" if row["fps"] else "",
     )
     yield "File", f"{row['size_bytes'] / 1e6:.2f} MB" if row["size_bytes"] else ""
     yield "Attempt", _plain(row["attempt"])
@@ -158,8 +159,9 @@ def _facts(row: Row) -> Iterable[tuple[str, str]]:
     yield "Stored", _instant(row["stored_at"])
     yield "Task", _copyable(row["task_id"])
     yield "Request", _copyable(row["request_id"])
-    yield "First frame", _mono(row["first_frame_path"])
-    yield "Last frame", _mono(row["last_frame_path"])
+    # The page may go to a client: the folders of the machine that made it stay out.
+    yield "First frame", _mono((row["first_frame_path"] or "").rpartition("/")[2])
+    yield "Last frame", _mono((row["last_frame_path"] or "").rpartition("/")[2])
     yield "Video", _mono(row["video_path"])
     yield "SHA-256", _mono(row["sha256"])
     yield "Fingerprint", _mono(row["fingerprint"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from datetime import datetime, timezone
 from functools import cached_property
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from kf2v_pipeline.domain.address import redact
 from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.price import Money
+from kf2v_pipeline.domain.problem import Problem
 from kf2v_pipeline.errors import SettingsError
 from kf2v_pipeline.settings import API_KEY_NAME, Settings
 from kf2v_pipeline.storage.ledger import Ledger
@@ -87,6 +88,14 @@ class Project:
         """The manifest's address as the ledger knows it: absolute, and without secrets."""
         address = self.settings.manifest
         return redact(address) if "://" in address else str(Path(address).expanduser().absolute())
+
+    def wanted(self, clip_ids: Collection[str] | None = None) -> tuple[Clip, ...]:
+        """The clips that this project's manifest wants, in its order; only those named, if any are."""
+        return self.ledger.wanted(clip_ids, manifest=self.manifest_name)
+
+    def problems(self) -> tuple[Problem, ...]:
+        """What was wrong with the rows of this project's manifest, as it was read last."""
+        return self.ledger.rejected(manifest=self.manifest_name)
 
     def service(self, name: str | None = None) -> Service:
         """A service by its name, the project's own for None; it is only described, not reached.

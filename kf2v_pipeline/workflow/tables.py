@@ -11,7 +11,7 @@ from kf2v_pipeline.workflow.project import Project
 
 def table_rows(project: Project) -> list[dict[str, Any]]:
     """One row per clip of the manifest, as the ledger knows it now."""
-    clips = project.ledger.wanted()
+    clips = project.wanted()
     return video_rows(
         project.store, clips, project.ledger.newest(clips), standing=lambda attempt: standing(attempt).value
     )
