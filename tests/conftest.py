@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from kf2v_pipeline.localserver.scenario import Scenario
 from kf2v_pipeline.localserver.embedded import LocalServer
+from kf2v_pipeline.localserver.scenario import Scenario
 
 WriteManifest = Callable[..., Path]
 

@@ -1,0 +1,225 @@
+"""The assets and jobs on a real Dagster instance, against the real local server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.data_version import CachingStaleStatusResolver
+from dagster._core.loader import LoadingContextForTest
+from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
+
+from kf2v_pipeline.localserver.embedded import LocalServer
+from kf2v_pipeline.localserver.fault import Fault
+from kf2v_pipeline.orchestration.definitions import build_definitions
+from kf2v_pipeline.orchestration.events import VIDEO
+from kf2v_pipeline.orchestration.instance import open_instance
+from kf2v_pipeline.orchestration.render import CLIPS
+from kf2v_pipeline.settings import Settings
+
+StartServer = Callable[..., LocalServer]
+WriteManifest = Callable[..., Path]
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+MODERATED = Fault(on="task", kind="fail", count=1, match="take 1", code="DataInspectionFailed", message="Not this one.")
+
+
+class Deployment:
+    """One project with its Dagster instance, as a user has it."""
+
+    def __init__(self, instance: dg.DagsterInstance, settings: Settings) -> None:
+        self.instance = instance
+        self.definitions = build_definitions(settings)
+
+    def materialize(self, *names: str, **options: Any) -> dg.ExecuteInProcessResult:
+        job = self.definitions.resolve_implicit_global_asset_job_def()
+        selection = [dg.AssetKey(name) for name in names]
+        return job.execute_in_process(
+            instance=self.instance, asset_selection=selection, raise_on_error=False, run_config=QUIET, **options
+        )
+
+    def materialize_range(self, first: str, last: str) -> dg.ExecuteInProcessResult:
+        tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+        return self.materialize("video", tags=tags)
+
+    def run_job(self, name: str, **options: Any) -> dg.ExecuteInProcessResult:
+        job = self.definitions.resolve_job_def(name)
+        return job.execute_in_process(instance=self.instance, raise_on_error=False, run_config=QUIET, **options)
+
+    def partitions(self) -> tuple[set[str], set[str]]:
+        """The green and the red partitions of ``video``, as Dagster's UI counts them."""
+        status = get_and_update_asset_status_cache_value(self.instance, VIDEO, CLIPS)
+        assert status is not None
+        green = status.deserialize_materialized_partition_subsets(CLIPS)
+        red = status.deserialize_failed_partition_subsets(CLIPS)
+        return set(green.get_partition_keys()) - set(red.get_partition_keys()), set(red.get_partition_keys())
+
+
+@pytest.fixture
+def deploy(tmp_path: Path) -> Iterator[Callable[..., Deployment]]:
+    """Deploys a project for a server and a manifest; twice gives the same home and storage."""
+    home = tmp_path / "home"
+    with open_instance(home / "dagster") as instance:
+
+        def deploy_one(server: LocalServer, manifest: Path) -> Deployment:
+            settings = Settings(
+                manifest=str(manifest), storage=str(tmp_path / "out"), home=home, service=server.base_url
+            )
+            return Deployment(instance, settings)
+
+        yield deploy_one
+
+
+def test_the_manifest_registers_a_partition_per_clip_in_its_order(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    deployment = deploy(start_server(), write_manifest("z", "a", "m"))
+    assert deployment.materialize("manifest").success
+    assert list(deployment.instance.get_dynamic_partitions("clips")) == ["z", "a", "m"]
+
+
+def test_one_run_turns_the_stored_clips_green_and_exactly_the_failed_one_red(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    deployment = deploy(start_server(faults=(MODERATED,)), write_manifest("a", "b", "c"))
+    deployment.materialize("manifest")
+
+    result = deployment.run_job("render_clips")
+
+    assert not result.success
+    assert deployment.partitions() == ({"a", "c"}, {"b"})
+
+
+def test_a_range_of_the_asset_does_the_same_in_one_run(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    deployment = deploy(start_server(faults=(MODERATED,)), write_manifest("a", "b", "c"))
+    deployment.materialize("manifest")
+
+    result = deployment.materialize_range("a", "c")
+
+    assert not result.success
+    assert deployment.partitions() == ({"a", "c"}, {"b"})
+
+
+def test_the_reason_of_a_failed_clip_is_an_observation_of_its_partition(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    deployment = deploy(start_server(faults=(MODERATED,)), write_manifest("a", "b"))
+    deployment.materialize("manifest")
+    deployment.run_job("render_clips")
+
+    records = deployment.instance.fetch_observations(VIDEO, limit=10).records
+
+    observation = records[0].asset_observation
+    assert observation is not None
+    assert observation.partition == "b"
+    assert observation.metadata["code"].value == "DataInspectionFailed"
+    assert observation.metadata["reason"].value == "Not this one."
+
+
+def test_materializing_a_failed_partition_again_makes_it_green_with_one_more_task(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    server = start_server(faults=(MODERATED,))
+    deployment = deploy(server, write_manifest("a", "b"))
+    deployment.materialize("manifest")
+    deployment.run_job("render_clips")
+
+    assert deployment.materialize("video", partition_key="b").success
+
+    assert deployment.partitions() == ({"a", "b"}, set())
+    assert len(server.journal()["creates"]) == 3
+
+
+def test_materializing_a_stored_partition_again_costs_nothing(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    server = start_server()
+    deployment = deploy(server, write_manifest("a"))
+    deployment.materialize("manifest")
+    deployment.materialize("video", partition_key="a")
+
+    assert deployment.materialize("video", partition_key="a").success
+
+    assert len(server.journal()["creates"]) == 1
+    assert len(deployment.instance.fetch_materializations(VIDEO, limit=10).records) == 2
+
+
+def test_a_stored_partition_shows_its_film_and_what_it_cost(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    deployment = deploy(start_server(), write_manifest("a"))
+    deployment.materialize("manifest")
+    deployment.run_job("render_clips")
+
+    record = deployment.instance.fetch_materializations(VIDEO, limit=1).records[0]
+
+    assert record.asset_materialization is not None
+    metadata = record.asset_materialization.metadata
+    assert str(metadata["film"].value).startswith("![](data:image/webp;base64,")
+    assert len(str(metadata["film"].value)) < 1000
+    assert metadata["cost"].value == 0.5
+    assert metadata["frames"].value == 150
+
+
+def test_reading_an_unchanged_manifest_again_leaves_every_partition_in_sync(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    deployment = deploy(start_server(), write_manifest("a"))
+    deployment.materialize("manifest")
+    deployment.run_job("render_clips")
+    deployment.materialize("manifest")
+
+    assert stale_causes(deployment, "a") == []
+
+
+def stale_causes(deployment: Deployment, clip_id: str) -> list[str]:
+    """Why Dagster's UI would call a partition out of sync."""
+    graph = deployment.definitions.resolve_asset_graph()
+    resolver = CachingStaleStatusResolver(deployment.instance, graph, LoadingContextForTest(deployment.instance))
+    return [cause.reason for cause in resolver.get_stale_causes(VIDEO, clip_id)]
+
+
+def test_the_nightly_batch_does_everything_in_one_run(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest, tmp_path: Path
+) -> None:
+    deployment = deploy(start_server(), write_manifest("a", "b"))
+
+    assert deployment.run_job("render_batch").success
+
+    assert deployment.partitions() == ({"a", "b"}, set())
+    assert (tmp_path / "out" / "tables" / "videos.parquet").is_file()
+    assert (tmp_path / "out" / "gallery" / "index.html").is_file()
+
+
+def test_a_failed_clip_does_not_keep_the_nightly_batch_from_its_tables(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest, tmp_path: Path
+) -> None:
+    deployment = deploy(start_server(faults=(MODERATED,)), write_manifest("a", "b"))
+
+    assert not deployment.run_job("render_batch").success
+
+    assert deployment.partitions() == ({"a"}, {"b"})
+    assert (tmp_path / "out" / "tables" / "videos.parquet").is_file()
+
+
+def test_definitions_load_with_four_assets_in_line_and_a_schedule_that_is_off() -> None:
+    definitions = build_definitions(Settings())
+    graph = definitions.resolve_asset_graph()
+    parents = {
+        key.to_user_string(): {parent.to_user_string() for parent in graph.get(key).parent_keys}
+        for key in graph.get_all_asset_keys()
+    }
+    assert parents == {
+        "manifest": set(),
+        "video": {"manifest"},
+        "video_table": {"video"},
+        "gallery": {"video_table"},
+    }
+    schedule = definitions.resolve_schedule_def("nightly")
+    assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 2 * * *", "UTC")
