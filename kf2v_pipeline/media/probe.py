@@ -1,0 +1,124 @@
+"""Looks at a film: is it a whole MP4 whose pictures decode, and what is in it. Making pictures is not done here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+
+from kf2v_pipeline.errors import VideoError
+
+DURATION_SLACK_S = 1.0
+"""How far a film's length may be from the promised one. Wan's own films of "5 seconds" have 81 pictures at 16 fps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Film:
+    """What is in one video file.
+
+    Attributes:
+        fps: Pictures per second, on average.
+        frames: Pictures that decode, counted.
+        codec: FFmpeg's name, such as ``h264``.
+        pixel_format: FFmpeg's name, such as ``yuv420p``.
+    """
+
+    width: int
+    height: int
+    fps: float
+    frames: int
+    duration_s: float
+    codec: str
+    pixel_format: str
+    has_audio: bool
+    size_bytes: int
+
+
+def probe(path: Path) -> Film:
+    """What is in the file, once every picture of it has decoded.
+
+    Raises:
+        VideoError: It is no MP4, is cut off, has no video stream, or a picture of it is damaged.
+    """
+    try:
+        size_bytes = _check_boxes(path)
+        with av.open(path) as container:
+            return _decode(container, size_bytes)
+    except (FFmpegError, OSError) as error:
+        raise VideoError(f"the file does not decode ({error.strerror})") from error
+
+
+def check_film(film: Film, *, expected_duration_s: float | None) -> None:
+    """Refuses a film whose length is far from what was promised.
+
+    Args:
+        film: What ``probe`` found.
+        expected_duration_s: What the service bills; None if it does not say.
+
+    Raises:
+        VideoError: The lengths differ by more than a second.
+    """
+    if expected_duration_s is not None and abs(film.duration_s - expected_duration_s) > DURATION_SLACK_S:
+        raise VideoError(f"the film runs {film.duration_s:.2f} s instead of {expected_duration_s:.2f} s")
+
+
+def _decode(container: InputContainer, size_bytes: int) -> Film:
+    if not container.streams.video:
+        raise VideoError("the file has no video stream")
+    stream = container.streams.video[0]
+    stream.thread_type = "AUTO"
+    frames = 0
+    for picture in container.decode(stream):
+        frames += 1
+        # The decoder paints over what is damaged and goes on; this flag is all that it says.
+        if picture.is_corrupt:
+            raise VideoError(f"picture {frames} of the file is damaged")
+    if not frames:
+        raise VideoError("the file holds no picture")
+    duration_s = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+    fps = float(stream.average_rate) if stream.average_rate else 0.0
+    return Film(
+        width=stream.codec_context.width,
+        height=stream.codec_context.height,
+        fps=fps,
+        frames=frames,
+        duration_s=duration_s,
+        codec=stream.codec_context.name,
+        pixel_format=stream.codec_context.pix_fmt or "unknown",
+        has_audio=bool(container.streams.audio),
+        size_bytes=size_bytes,
+    )
+
+
+def _check_boxes(path: Path) -> int:
+    """Refuses what is no whole MP4, by its outermost boxes alone; gives the file's size in bytes."""
+    size_bytes = path.stat().st_size
+    ends = _box_ends(path)
+    if "ftyp" not in ends:
+        raise VideoError(f"the file is no MP4 ({size_bytes} bytes that do not begin with ftyp)")
+    promised = max(ends.get(name, 0) for name in ("ftyp", "moov", "moof", "mdat"))
+    if promised > size_bytes:
+        raise VideoError(f"the file is cut off: it has {size_bytes} of {promised} bytes")
+    if "moov" not in ends:
+        raise VideoError("the file is cut off: its index (moov) is missing")
+    return size_bytes
+
+
+def _box_ends(path: Path) -> dict[str, int]:
+    """Where each outermost box ends, the last one of each name (ISO/IEC 14496-12, 4.2); empty if there is no ftyp."""
+    ends: dict[str, int] = {}
+    with path.open("rb") as file:
+        start = 0
+        while len(head := file.read(16)) >= 8:
+            length, name = int.from_bytes(head[:4], "big"), head[4:8].decode("latin-1")
+            if length == 1:
+                length = int.from_bytes(head[8:], "big")
+            if length < 8 or (not ends and name != "ftyp"):
+                break
+            start += length
+            ends[name] = start
+            file.seek(start)
+    return ends

@@ -1,0 +1,41 @@
+"""Where everything that we write lies, relative to the storage root; pure. Reading and writing belong to the store."""
+
+from __future__ import annotations
+
+VIDEOS = "videos"
+"""The folder that Hugging Face reads with ``load_dataset("videofolder", data_dir=...)``."""
+
+METADATA = f"{VIDEOS}/metadata.jsonl"
+VIDEOS_TABLE = "tables/videos.parquet"
+REJECTED_TABLE = "tables/rejected.parquet"
+PREVIEWS = "previews"
+GALLERY = "gallery/index.html"
+
+
+def video_path(clip_id: str, fingerprint: str) -> str:
+    """Where a clip's video lies. Another fingerprint is another file: what was paid for is never overwritten."""
+    return f"{VIDEOS}/{clip_id}/{_short(fingerprint)}.mp4"
+
+
+def poster_path(clip_id: str, fingerprint: str) -> str:
+    """Where the video's first picture lies."""
+    return f"{PREVIEWS}/{clip_id}/{_short(fingerprint)}.poster.jpg"
+
+
+def strip_path(clip_id: str, fingerprint: str) -> str:
+    """Where the video's film strip lies."""
+    return f"{PREVIEWS}/{clip_id}/{_short(fingerprint)}.strip.jpg"
+
+
+def first_frame_path(clip_id: str, fingerprint: str) -> str:
+    """Where a small copy of the clip's first frame lies."""
+    return f"{PREVIEWS}/{clip_id}/{_short(fingerprint)}.first.jpg"
+
+
+def last_frame_path(clip_id: str, fingerprint: str) -> str:
+    """Where a small copy of the clip's last frame lies."""
+    return f"{PREVIEWS}/{clip_id}/{_short(fingerprint)}.last.jpg"
+
+
+def _short(fingerprint: str) -> str:
+    return fingerprint[:12]

@@ -1,0 +1,229 @@
+"""The storage: a folder on this machine, or a prefix at any fsspec URL, behind one small interface.
+
+Knows nothing of videos and tables; paths are relative to its root and come from ``layout``.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+from uuid import uuid4
+
+import fsspec  # type: ignore[import-untyped]  # it ships no types
+from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]  # it ships no types
+
+from kf2v_pipeline.domain.address import redact
+from kf2v_pipeline.errors import StorageError
+
+_EXTRAS = {
+    "s3": "s3",
+    "s3a": "s3",
+    "oss": "oss",
+    "gs": "gcs",
+    "gcs": "gcs",
+    "az": "azure",
+    "abfs": "azure",
+    "abfss": "azure",
+    "adl": "azure",
+}
+"""The extra of this package that brings the file system of a protocol."""
+
+_ANOTHER = "choose another place with --storage (KF2V_STORAGE)"
+
+_FIXES = {
+    errno.ENOSPC: "make room there and run again",
+    errno.EDQUOT: "make room there and run again",
+    errno.EACCES: f"allow this user or key to write there, or {_ANOTHER}",
+    errno.EPERM: f"allow this user or key to write there, or {_ANOTHER}",
+    errno.EROFS: _ANOTHER,
+    errno.ENOTDIR: f"a file is where a folder is needed: move it away, or {_ANOTHER}",
+    errno.EEXIST: f"a file is where a folder is needed: move it away, or {_ANOTHER}",
+    errno.EISDIR: f"a folder is where a file is needed: move it away, or {_ANOTHER}",
+    errno.ENOENT: "check that it exists",
+}
+"""What mends an error of the operating system."""
+
+
+class Store:
+    """Files below one root. A file is seen whole or not at all, under whatever name it is read.
+
+    On a local disk that is a temporary name in the same folder and a rename; on object stores it is a single put.
+
+    Attributes:
+        url: The root as people may see it: an absolute path, or a URL without its secrets.
+    """
+
+    def __init__(self, file_system: Any, root: str, url: str) -> None:
+        self.url = url
+        self._fs = file_system
+        self._root = root.rstrip("/")
+        self._is_local = isinstance(file_system, LocalFileSystem)
+
+    @classmethod
+    def open(cls, url: str) -> Store:
+        """The store at a path or fsspec URL. Nothing is read or written yet.
+
+        Raises:
+            StorageError: The URL's protocol is unknown, or its package is not installed.
+        """
+        shown = redact(url)
+        try:
+            # Other processes write here too, so a listing that was kept may be wrong.
+            file_system, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        except ImportError as error:
+            raise StorageError(shown, _words(error), _installation(url)) from None
+        except ValueError as error:
+            raise StorageError(shown, _words(error), "use a path or a URL that fsspec knows, such as s3://…") from None
+        except Exception as error:  # noqa: BLE001  # each backend has an error family of its own, none is imported here
+            raise _refusal(shown, error) from None
+        return cls(file_system, root, root if isinstance(file_system, LocalFileSystem) else shown)
+
+    def check_writable(self) -> None:
+        """Writes a small file and removes it.
+
+        Raises:
+            StorageError: The store can't be written.
+        """
+        probe = f".kf2v-{uuid4().hex}"
+        try:
+            self.write_bytes(probe, b"kf2v")
+            self.remove(probe)
+        except StorageError as error:
+            raise StorageError(self.url, error.what, error.fix) from None
+
+    def exists(self, path: str) -> bool:
+        """Whether there is such a file."""
+        return self.size_bytes(path) is not None
+
+    def size_bytes(self, path: str) -> int | None:
+        """The file's size; None if there is no such file."""
+        with self._refusals(path):
+            try:
+                info = self._fs.info(self._full(path))
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            return int(info["size"]) if info["type"] == "file" else None
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Every file below a folder, with its size in bytes; empty if there is no such folder."""
+        with self._refusals(folder):
+            try:
+                found = self._fs.find(self._full(folder), detail=True)
+            except FileNotFoundError:
+                return {}
+            start = len(self._root) + 1
+            return {path[start:]: int(info["size"] or 0) for path, info in found.items()}
+
+    def read_bytes(self, path: str) -> bytes:
+        """All of a file.
+
+        Raises:
+            StorageError: There is no such file, or it can't be read.
+        """
+        with self._refusals(path):
+            return cast("bytes", self._fs.cat_file(self._full(path)))
+
+    def open_file(self, path: str) -> BinaryIO:
+        """The file, open for reading; whoever opens it closes it."""
+        with self._refusals(path):
+            return cast("BinaryIO", self._fs.open(self._full(path), "rb"))
+
+    def write_bytes(self, path: str, data: bytes) -> None:
+        """Puts a file in place, whole, over one of the same name."""
+        with self._refusals(path):
+            if self._is_local:
+                with _replacing(Path(self._full(path))) as part:
+                    part.write_bytes(data)
+            else:
+                self._fs.pipe_file(self._full(path), data)
+
+    def put_file(self, local: Path, path: str) -> None:
+        """Puts a copy of a file of this machine in place, whole, over one of the same name."""
+        with self._refusals(path):
+            if self._is_local:
+                with _replacing(Path(self._full(path))) as part:
+                    shutil.copyfile(local, part)
+            else:
+                self._fs.put_file(str(local), self._full(path))
+
+    def remove(self, path: str) -> None:
+        """Removes a file; it is no error if there is none."""
+        with self._refusals(path), suppress(FileNotFoundError):
+            self._fs.rm_file(self._full(path))
+
+    def local_path(self, path: str) -> Path | None:
+        """The file's path on this machine; None where the store lies elsewhere."""
+        return Path(self._full(path)) if self._is_local else None
+
+    def relative(self, location: str) -> str | None:
+        """The path of a file that is named by its full address; None if it does not lie below the root."""
+        start = f"{self.url.rstrip('/')}/"
+        address = location.removeprefix("file://") if self._is_local else location
+        return address[len(start) :] if address.startswith(start) else None
+
+    def _full(self, path: str) -> str:
+        return f"{self._root}/{path}" if path else self._root
+
+    @contextmanager
+    def _refusals(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except StorageError:
+            raise
+        except Exception as error:  # noqa: BLE001  # each backend has an error family of its own, none is imported here
+            raise _refusal(f"{self.url.rstrip('/')}/{path}", error) from None
+
+
+def _refusal(shown: str, error: Exception) -> StorageError:
+    # Object stores raise Python's classes, and leave out the number.
+    number = errno.ENOENT if isinstance(error, FileNotFoundError) else getattr(error, "errno", None)
+    fix = _FIXES.get(number) if isinstance(number, int) else None
+    return StorageError(shown, _words(error), fix or "check the address, and the credentials if it needs some")
+
+
+def _words(error: Exception) -> str:
+    """What a backend says, on one line, without a signed URL's query."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file, folder or bucket"
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return re.sub(r"\?\S+", "", " ".join(str(text).split())).rstrip(".")
+
+
+def _installation(url: str) -> str:
+    protocol = url.partition("://")[0].rpartition("::")[2]
+    extra = _EXTRAS.get(protocol)
+    if extra:
+        return f"run: pip install 'kf2v-pipeline[{extra}]'"
+    return f"install the package that fsspec uses for {protocol}://"
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A temporary name that takes the file's place once it is safely on disk; gone again if that fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    try:
+        yield part
+        _sync(part)
+        part.replace(path)
+        _sync(path.parent)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _sync(path: Path) -> None:
+    """Waits until a file, or a folder's list of names, is on the disk."""
+    if path.is_dir() and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

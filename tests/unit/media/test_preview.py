@@ -1,0 +1,106 @@
+"""Small pictures, looked at as pictures: sizes, colours, and limits."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kf2v_pipeline.errors import VideoError
+from kf2v_pipeline.media.preview import INLINE_LIMIT, film_strip, inline_strip, poster, previews, shrink_frame
+
+MakeFilm = Callable[..., Path]
+
+
+def opened(content: bytes) -> Image.Image:
+    return Image.open(BytesIO(content))
+
+
+def red_at(picture: Image.Image, x: int) -> int:
+    return int(np.asarray(picture.convert("RGB"))[picture.height // 2, x, 0])
+
+
+def test_the_poster_is_the_first_picture_no_larger_than_640_px(make_film: MakeFilm) -> None:
+    picture = opened(poster(make_film("a.mp4", size=(1280, 720), frames=3)))
+    assert (picture.format, picture.size) == ("JPEG", (640, 360))
+    assert red_at(picture, 320) < 20
+
+
+def test_a_small_film_is_not_enlarged_for_its_poster(make_film: MakeFilm) -> None:
+    assert opened(poster(make_film("a.mp4", size=(96, 64)))).size == (96, 64)
+
+
+def test_the_strip_shows_first_quarters_and_last_side_by_side(make_film: MakeFilm) -> None:
+    strip = opened(film_strip(make_film("a.mp4", size=(160, 120), frames=41)))
+    assert strip.size == (5 * 160, 120)
+    reds = [red_at(strip, at * 160 + 80) for at in range(5)]
+    assert reds == pytest.approx([0, 64, 128, 191, 255], abs=12)
+
+
+def test_a_film_of_one_picture_has_a_strip_too(make_film: MakeFilm) -> None:
+    assert opened(previews(make_film("a.mp4", frames=1)).strip).size == (5 * 180, 120)
+
+
+def test_a_file_that_is_no_film_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_text("no film")
+    with pytest.raises(VideoError, match="does not decode"):
+        previews(tmp_path / "a.mp4")
+
+
+def inlined(markdown: str) -> Image.Image:
+    start = "![](data:image/webp;base64,"
+    assert markdown.startswith(start)
+    return opened(base64.b64decode(markdown[len(start) : -1]))
+
+
+def test_the_inline_strip_is_three_pictures_that_dagster_does_not_fold(make_film: MakeFilm) -> None:
+    markdown = inline_strip(film_strip(make_film("a.mp4", size=(1280, 720))))
+    assert len(markdown) < INLINE_LIMIT
+    picture = inlined(markdown)
+    assert (picture.format, picture.size) == ("WEBP", (288, 54))
+    assert red_at(picture, 48) < red_at(picture, 144) < red_at(picture, 240)
+
+
+def test_the_inline_strip_of_a_portrait_keeps_its_shape(make_film: MakeFilm) -> None:
+    picture = inlined(inline_strip(film_strip(make_film("a.mp4", size=(540, 960), frames=5))))
+    assert picture.height == 54
+    assert picture.width == pytest.approx(3 * 54 * 540 / 960, abs=3)
+
+
+def test_the_inline_strip_of_noise_shrinks_until_it_fits() -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (120, 5 * 213, 3), np.uint8)
+    buffer = BytesIO()
+    Image.fromarray(noise).save(buffer, "JPEG", quality=95)
+    markdown = inline_strip(buffer.getvalue())
+    assert len(markdown) < INLINE_LIMIT
+    assert inlined(markdown).height <= 54
+
+
+def frame(size: tuple[int, int], mode: str, suffix: str, **options: object) -> bytes:
+    buffer = BytesIO()
+    Image.new(mode, size, 120 if mode == "L" else None).save(buffer, suffix, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"), [("RGB", "PNG"), ("L", "PNG"), ("CMYK", "JPEG"), ("RGB", "WEBP"), ("P", "BMP")]
+)
+def test_a_frame_of_any_kind_shrinks_to_a_small_jpeg(mode: str, suffix: str) -> None:
+    picture = opened(shrink_frame(frame((1200, 800), mode, suffix)))
+    assert (picture.format, picture.mode, picture.size) == ("JPEG", "RGB", (480, 320))
+
+
+def test_a_photograph_that_was_taken_sideways_stands_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert opened(shrink_frame(frame((600, 400), "RGB", "JPEG", exif=exif))).size == (320, 480)
+
+
+def test_a_frame_that_is_no_picture_is_refused() -> None:
+    with pytest.raises(OSError, match="cannot identify"):
+        shrink_frame(b"no picture")
