@@ -173,7 +173,7 @@ def _title(row: Row) -> str:
 
 
 def _state(row: Row) -> str:
-    return f'<span class="state">{escape(STATES.get(row["status"], row["status"]))}</span>'
+    return f'<span class="state">{escape(str(STATES.get(row["status"], row["status"])))}</span>'
 
 
 def _reason(row: Row) -> str:

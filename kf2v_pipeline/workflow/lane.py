@@ -26,6 +26,9 @@ from kf2v_pipeline.workflow.reconcile import Candidate, reconcile
 CLOCK_SKEW = timedelta(minutes=5)
 """How far the service's clock and ours may be apart."""
 
+LIST_SPAN = timedelta(hours=24)
+"""The longest window that ``list`` takes (vendor page of asynchronous tasks)."""
+
 LIST_PAGE = 100
 """Rows asked for in one ``list``; the largest that the service gives is not documented."""
 
@@ -282,32 +285,43 @@ class Lane:
 
     async def _look_once(self) -> None:
         flights = list(self._flights.values())
-        rows = await self._rows()
+        rows, is_complete = await self._rows()
         for clip, attempt in flights:
             row = rows.get(attempt.task_id or "")
             if row is not None and not row.status.ended:
                 continue
             self._take_in(clip, attempt, await self.client.get(attempt.task_id or ""))
         if self._unconfirmed:
-            await self._confirm(rows)
+            await self._confirm(rows, is_complete=is_complete)
 
-    async def _rows(self) -> dict[str, ListedTask]:
-        """What ``list`` shows of this lane since the oldest attempt in flight, by task_id."""
-        now = self._desk.clock()
-        oldest = min(a.prepared_at for _, a in [*self._flights.values(), *self._unconfirmed.values()])
-        since = max(oldest - CLOCK_SKEW, now - timedelta(hours=24))
+    async def _rows(self) -> tuple[dict[str, ListedTask], bool]:
+        """What ``list`` shows of this lane, by task_id, and whether all of it could be read.
+
+        The zone of the window that ``list`` takes is not documented. A wrong guess only costs a ``get`` for each task
+        in flight; but it must not hide a task that an unconfirmed attempt made, so for those no window is given.
+        """
+        since, until = self._window()
         wanted = {attempt.task_id for _, attempt in self._flights.values()}
         rows: dict[str, ListedTask] = {}
+        unreadable = 0
         page_number = 1
         while True:
             page = await self.client.list(
-                since=since, until=now + CLOCK_SKEW, model=self._model.name, page=page_number, page_size=LIST_PAGE
+                since=since, until=until, model=self._model.name, page=page_number, page_size=LIST_PAGE
             )
+            unreadable += page.unreadable
             rows.update((task.task_id, task) for task in page.tasks)
             found_all = not self._unconfirmed and wanted <= rows.keys()
             if found_all or not page.tasks or page_number >= (page.total_pages or page_number + 1):
-                return rows
+                return rows, unreadable == 0
             page_number += 1
+
+    def _window(self) -> tuple[datetime | None, datetime | None]:
+        if self._unconfirmed:
+            return None, None
+        now = self._desk.clock()
+        oldest = min(attempt.prepared_at for _, attempt in self._flights.values())
+        return max(oldest - CLOCK_SKEW, now - LIST_SPAN + CLOCK_SKEW), now + CLOCK_SKEW
 
     def _take_in(self, clip: Clip, attempt: Attempt, reading: Reading) -> None:
         """Turns a reading into a fact, and the fact into what follows."""
@@ -327,12 +341,16 @@ class Lane:
         else:
             self._settle(clip, attempt)
 
-    async def _confirm(self, rows: dict[str, ListedTask]) -> None:
+    async def _confirm(self, rows: dict[str, ListedTask], *, is_complete: bool) -> None:
         """Finds out which unconfirmed creates made a task."""
         strangers = await self._strangers(rows.values())
         held = {attempt_id: attempt for attempt_id, (_, attempt) in self._unconfirmed.items()}
         decisions = reconcile(
-            list(held.values()), strangers, now=self._desk.clock(), grace=self._desk.tempo.confirm_grace
+            list(held.values()),
+            strangers,
+            now=self._desk.clock(),
+            grace=self._desk.tempo.confirm_grace,
+            is_complete=is_complete,
         )
         for decision in decisions:
             clip, attempt = self._unconfirmed.pop(decision.attempt_id)

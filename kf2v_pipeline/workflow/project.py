@@ -125,7 +125,6 @@ class Project:
         key = self.settings.api_key if service.name != "local" else None
         return WanClient(service, key or LOCAL_KEY, clock=self.clock)
 
-
     def engine(self, clips: list[Clip], listener: Listener, *, run_id: str | None = None) -> Engine:
         """An engine for one drive over these clips."""
         return Engine(

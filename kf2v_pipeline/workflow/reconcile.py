@@ -46,7 +46,12 @@ class Decision:
 
 
 def reconcile(
-    attempts: Sequence[Attempt], candidates: Sequence[Candidate], *, now: datetime, grace: timedelta
+    attempts: Sequence[Attempt],
+    candidates: Sequence[Candidate],
+    *,
+    now: datetime,
+    grace: timedelta,
+    is_complete: bool = True,
 ) -> list[Decision]:
     """Decides what can be decided about unconfirmed attempts; the others stay as they are.
 
@@ -59,6 +64,7 @@ def reconcile(
         candidates: What a ``list`` that was answered just now shows of that lane, less the known tasks.
         now: When the list was read.
         grace: How long ``list`` may take to show a task.
+        is_complete: Whether all of the list could be read; else only evidence counts.
     """
     decisions: list[Decision] = []
     open_attempts = sorted(attempts, key=lambda attempt: attempt.prepared_at)
@@ -71,7 +77,7 @@ def reconcile(
             open_attempts.remove(attempt)
             free.remove(proofs[0])
     for attempt in list(open_attempts):
-        if now < _grace_ends_at(attempt, grace):
+        if not is_complete or now < _grace_ends_at(attempt, grace):
             continue
         fitting = [c for c in free if _fits(attempt, c) and not _contradicts(attempt, c)]
         contenders = [other for other in open_attempts if any(_fits(other, c) for c in fitting)]

@@ -1,6 +1,6 @@
 """The engine against a simulated service on a simulated clock: whole nights in milliseconds, with seeded faults.
 
-The service, the clock and the collector are simulated; engine, lanes, policy and ledger are the real ones. A failing seed
+The service, the clock and the collector are simulated; engine, lanes, policy and ledger are real. A failing seed
 is part of the test's name and reproduces the night.
 """
 
@@ -127,12 +127,19 @@ class SimWan:
         return Created(task_id=task.task_id, request_id=f"request-of-{task.task_id}")
 
     async def list(
-        self, *, since: datetime, until: datetime, model: str | None = None, page: int = 1, page_size: int = 100
+        self,
+        *,
+        since: datetime | None,
+        until: datetime | None,
+        model: str | None = None,
+        page: int = 1,
+        page_size: int = 100,
     ) -> TaskPage:
         self.calls["list"] += 1
         await asyncio.sleep(0.1)
         if self._hit():
             raise TransportError("list", "the read timed out")
+        since, until = since or self.now() - timedelta(hours=24), until or self.now()
         shown = [t for t in self.tasks if since <= t.created_at <= until and t.listed_at <= self.now()]
         rows = tuple(
             ListedTask(task_id=t.task_id, status=self._status(t), model=model, created_at=t.created_at)
