@@ -35,6 +35,7 @@ class Collector:
     def __init__(self, store: Store, incoming: Path) -> None:
         self._store = store
         self._incoming = incoming
+        self._refused: dict[str, str] = {}
 
     async def collect(self, desk: Desk, client: WanClient, clip: Clip, attempt: Attempt, video_url: str | None) -> None:
         """Stores the video of a succeeded attempt, and ends its clip.
@@ -66,6 +67,14 @@ class Collector:
                 desk.decide(clip, desk.record(attempt, FactKind.VIDEO_STORED, stored_at=desk.clock(), **detail))
                 return
 
+    async def restore(self, client: WanClient, clip: Clip, attempt: Attempt) -> bool:
+        """Puts a stored video that is not in the store any more back there, if the service still has it."""
+        try:
+            await self._store_video(client, clip, attempt, await self._ask(client, attempt))
+        except (ServiceError, TransportError, VideoError):
+            return False
+        return True
+
     async def _ask(self, client: WanClient, attempt: Attempt) -> str:
         reading = await client.get(attempt.task_id or "")
         if reading.status is TaskStatus.SUCCEEDED and reading.video_url:
@@ -85,14 +94,20 @@ class Collector:
     async def _store_video(self, client: WanClient, clip: Clip, attempt: Attempt, video_url: str) -> dict[str, Any]:
         part = self._incoming / f"{attempt.attempt_id}.mp4"
         await self._download(client, video_url, part)
+        sha256 = await asyncio.to_thread(_digest, part)
+        detail: dict[str, Any] = {"sha256": sha256, "size_bytes": part.stat().st_size}
         try:
-            film = await asyncio.to_thread(probe, part)
-        except VideoError:
-            part.unlink(missing_ok=True)
-            raise
+            detail |= _facts_of(await asyncio.to_thread(probe, part))
+        except VideoError as error:
+            if self._refused.get(attempt.attempt_id) != sha256:
+                self._refused[attempt.attempt_id] = sha256
+                part.unlink(missing_ok=True)
+                raise
+            # Twice the same bytes: this is what the service made and bills, so it is kept, and its flaw is told.
+            detail |= {"error_code": "VideoDamaged", "error_message": f"The service's own file is flawed: {error}."}
         path = video_path(clip.clip_id, clip.fingerprint)
-        sha256 = await asyncio.to_thread(self._promote, part, clip, path)
-        return {"video_path": path, "sha256": sha256, **_facts_of(film)}
+        await asyncio.to_thread(self._promote, part, clip, path)
+        return {"video_path": path, **detail}
 
     async def _download(self, client: WanClient, video_url: str, part: Path) -> None:
         """Streams the video to a file, going on where an earlier try ended."""
@@ -108,19 +123,22 @@ class Collector:
         if body.total_bytes is not None and size_bytes != body.total_bytes:
             raise TransportError("download", f"{size_bytes} of {body.total_bytes} bytes arrived")
 
-    def _promote(self, part: Path, clip: Clip, path: str) -> str:
-        """Puts a checked video and its pictures into the store; gives the digest of what was put there."""
-        digest = hashlib.sha256()
-        with part.open("rb") as file:
-            for chunk in iter(lambda: file.read(1 << 20), b""):
-                digest.update(chunk)
+    def _promote(self, part: Path, clip: Clip, path: str) -> None:
+        """Puts a checked video and its pictures into the store."""
         self._store.put_file(part, path)
         with suppress(VideoError, StorageError):  # the gallery makes missing pictures; the video is what was paid for
             pictures = previews(part)
             self._store.write_bytes(poster_path(clip.clip_id, clip.fingerprint), pictures.poster)
             self._store.write_bytes(strip_path(clip.clip_id, clip.fingerprint), pictures.strip)
         part.unlink(missing_ok=True)
-        return digest.hexdigest()
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for chunk in iter(lambda: file.read(1 << 20), b""):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _start_byte(part: Path) -> int:
@@ -137,5 +155,4 @@ def _facts_of(film: Film) -> dict[str, Any]:
         "frames": film.frames,
         "duration_s": film.duration_s,
         "codec": film.codec,
-        "size_bytes": film.size_bytes,
     }

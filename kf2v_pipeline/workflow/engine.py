@@ -255,21 +255,22 @@ class Engine:
         return await asyncio.to_thread(self.store.sizes, "videos")
 
     async def _keep(self, clip: Clip, attempt: Attempt, sizes: Mapping[str, int]) -> None:
-        """A video that is stored costs nothing again; one that vanished from the storage is fetched again, or named."""
+        """A stored video costs nothing again; one that left the storage is fetched again while the service has it."""
         path = attempt.video_path or video_path(clip.clip_id, clip.fingerprint)
         if path in sizes:
             self._end(clip, Verdict.ALREADY_STORED, attempt)
-        elif clip.clip_id in self._asked:
-            (await self._lane(clip)).plan(clip, None)
+        elif self.clock() < attempt.expires_at and await self._restore(clip, attempt):
+            self.notice(f"Clip {clip.clip_id}: its video was not in the storage any more, and was fetched again.")
+            self._end(clip, Verdict.ALREADY_STORED, attempt)
         else:
-            self._end(
-                clip,
-                Verdict.FAILED,
-                attempt,
-                "VideoMissing",
-                f"It is paid for, but {path} is not in the storage any more; put the file back, or ask for this clip "
-                f"by name (kf2v run --clip {clip.clip_id}) to pay for another one.",
+            message = (
+                f"It is paid for, but {path} is not in the storage any more; put the file back, "
+                "or change the clip's row (its seed, for example) to pay for another video."
             )
+            self._end(clip, Verdict.FAILED, attempt, "VideoMissing", message)
+
+    async def _restore(self, clip: Clip, attempt: Attempt) -> bool:
+        return await self.collector.restore((await self._lane(clip)).client, clip, attempt)
 
     async def _lane(self, clip: Clip) -> Lane:
         lane = self._lanes.get(clip.lane)

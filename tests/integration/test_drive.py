@@ -21,7 +21,7 @@ from kf2v_pipeline.media.probe import probe
 from kf2v_pipeline.settings import Settings
 from kf2v_pipeline.workflow.intake import take_in_manifest
 from kf2v_pipeline.workflow.outcome import DriveReport, Silence, Verdict
-from kf2v_pipeline.workflow.project import Project
+from kf2v_pipeline.workflow.project import Project, utc_now
 from kf2v_pipeline.workflow.tempo import Tempo
 
 QUICK = Tempo(
@@ -279,7 +279,7 @@ def test_a_frame_that_changed_since_it_was_planned_is_not_paid_for(
     assert server.journal()["creates"] == []
 
 
-def test_a_stored_video_that_was_removed_is_named_and_not_paid_for_again(
+def test_a_stored_video_that_was_removed_is_fetched_again_for_free(
     open_project: OpenProject, start_server: StartServer, write_manifest: WriteManifest, tmp_path: Path
 ) -> None:
     server = start_server()
@@ -287,7 +287,21 @@ def test_a_stored_video_that_was_removed_is_named_and_not_paid_for_again(
     path = tmp_path / "out" / drive(project).outcomes["a"].attempt.video_path
     path.unlink()
 
-    report = drive(project)
+    assert verdicts(drive(project)) == {"a": "already_stored"}
+
+    assert probe(path).frames == 150
+    assert len(server.journal()["creates"]) == 1
+
+
+def test_a_removed_video_that_the_service_forgot_is_named_and_never_paid_for_again(
+    open_project: OpenProject, start_server: StartServer, write_manifest: WriteManifest, tmp_path: Path
+) -> None:
+    server = start_server()
+    project = open_project(server, write_manifest("a"))
+    (tmp_path / "out" / drive(project).outcomes["a"].attempt.video_path).unlink()
+    project.clock = lambda: utc_now() + timedelta(hours=25)
+
+    report = drive(project, asked=("a",))
 
     assert report.outcomes["a"].code == "VideoMissing"
     assert len(server.journal()["creates"]) == 1
