@@ -32,7 +32,7 @@ lock: ## Resolve the locks anew (needs uv)
 	printf 'hatchling\neditables\n' | uv pip compile pyproject.toml - --extra dev -c requirements.lock $(UV_COMPILE) -o requirements-dev.lock
 
 UV_COMPILE := --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links \
-	--no-annotate --no-header --no-emit-package kf2v-pipeline --quiet
+	--no-strip-extras --no-annotate --no-header --no-emit-package kf2v-pipeline --quiet
 
 clean: ## Remove what runs and checks left behind; the virtual environment stays
 	rm -rf output .kf2v build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
