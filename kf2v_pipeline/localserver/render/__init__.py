@@ -1,0 +1,6 @@
+"""Renders a film between two pictures on the CPU, without learned weights. Knows nothing of HTTP or of tasks."""
+
+from .film import RenderReport, RenderRequest, render_film
+from .picture import RenderError, output_size
+
+__all__ = ["RenderError", "RenderReport", "RenderRequest", "output_size", "render_film"]

@@ -1,0 +1,128 @@
+"""What two pictures have to do with each other, and so how one becomes the other. Painting it belongs elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .align import Alignment, Matches, align, match_features
+from .camera import Easing, Move, virtual_move
+from .canvas import lay_out
+from .motion import Motion, measure_motion
+from .path import CameraPath
+from .picture import Planes
+from .warp import magnification
+from .words import Direction
+
+_SPEAKER = "local engine:"  # who says so: not the model
+
+_ONE_SCENE = 0.45  # agreement from which on motion is believed: one scene gives 0.6 and more, two hardly 0.3
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scene:
+    """How the film gets from its first picture to its last.
+
+    Attributes:
+        path: The camera's, out of the pictures or out of the prompt.
+        motion: What moves by itself; None where nothing is believed to, and the pictures are dissolved.
+        bump: A move that the prompt asks for on top of a path that the pictures give; None for none.
+        alone: There is no last picture.
+        related: Both pictures show one scene.
+        path_taken: ``camera+flow``, ``flow``, ``camera+dissolve``, ``dissolve``, or ``camera`` for a single picture.
+        story: The same in words, with figures.
+    """
+
+    path: CameraPath
+    motion: Motion | None
+    bump: Move | None
+    alone: bool
+    related: bool
+    path_taken: str
+    story: str
+
+    def mixed(self, moved: float) -> float:
+        """The share of the last picture once so much of the motion is done."""
+        if self.alone:
+            return 0.0
+        if self.motion is not None:
+            return moved
+        late = min(max((moved - 0.2) / 0.6, 0.0), 1.0)
+        return late * late * (3 - 2 * late)
+
+
+def read_scene(first: Planes, last: Planes | None, direction: Direction, seed: int) -> Scene:
+    """Find out what the pictures share, and choose the way between them."""
+    height, width = first.luma.shape
+    if last is None:
+        move = _chosen(direction, seed)
+        path = CameraPath(virtual_move(move, width, height), width, height)
+        story = f"{_SPEAKER} one picture, {move.value}, {_timing(direction)}"
+        return Scene(path=path, motion=None, bump=None, alone=True, related=False, path_taken="camera", story=story)
+    matches = match_features(first.luma, last.luma)
+    alignment = align(matches, width, height)
+    path = CameraPath.still(width, height) if alignment is None else alignment.path
+    motion = _motion(first, last, path, matches) if direction.flow else None
+    if alignment is None and motion is None:
+        return _unrelated(direction, seed, width, height)
+    zoom = magnification(path.at(1), width, height)
+    return _related(alignment, motion, path, direction, zoom)
+
+
+def _motion(first: Planes, last: Planes, path: CameraPath, matches: Matches) -> Motion | None:
+    canvas = lay_out(first.luma, last.luma, path)
+    if canvas is None:
+        return None
+    motion = measure_motion(canvas, matches)
+    return motion if motion.agreement >= _ONE_SCENE else None
+
+
+def _unrelated(direction: Direction, seed: int, width: int, height: int) -> Scene:
+    move = _chosen(direction, seed)
+    return Scene(
+        path=CameraPath(virtual_move(move, width, height), width, height),
+        motion=None,
+        bump=None,
+        alone=False,
+        related=False,
+        path_taken="dissolve",
+        story=f"{_SPEAKER} dissolve between two pictures, {move.value}, {_timing(direction)}",
+    )
+
+
+def _related(
+    alignment: Alignment | None, motion: Motion | None, path: CameraPath, direction: Direction, zoom: float
+) -> Scene:
+    told = []
+    if alignment is not None:
+        told.append(f"camera path from the pictures ({alignment.inliers} shared points, zoom x{zoom:.2f})")
+    if motion is not None:
+        movers = len(motion.layers) - 1
+        told.append(f"motion from the pictures (agreement {motion.agreement:.2f}, moving things {movers})")
+    else:
+        told.append("dissolve")
+    if direction.move is not None and direction.move is not Move.STILL:
+        told.append(f"a little {direction.move.value} on the way")
+    return Scene(
+        path=path,
+        motion=motion,
+        bump=direction.move,
+        alone=False,
+        related=True,
+        path_taken="+".join(["camera"] * (alignment is not None) + ["dissolve" if motion is None else "flow"]),
+        story=f"{_SPEAKER} same scene, {', '.join(told)}, {_timing(direction)}",
+    )
+
+
+def _chosen(direction: Direction, seed: int) -> Move:
+    """The camera's move where the pictures give none: the prompt's, else a gentle zoom whose sense the seed decides."""
+    if direction.move is not None:
+        return direction.move
+    zooms = (Move.ZOOM_IN, Move.ZOOM_OUT)
+    usual = zooms[seed % 2]
+    open_to = [move for move in (usual, *zooms, Move.PAN_RIGHT) if move not in direction.unwanted]
+    return open_to[0] if open_to else Move.STILL
+
+
+def _timing(direction: Direction) -> str:
+    extras = ", handheld" * direction.handheld + ", film grain" * direction.grain
+    return ("eased in and out" if direction.easing is Easing.SMOOTH else direction.easing.value) + extras
