@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit, urlunsplit
+import re
+
+_CHAIN = re.compile(r"::(?=[a-z][a-z0-9+.-]*(?:::|://))", re.IGNORECASE)
+"""Where one link of a chained fsspec URL (``simplecache::s3://…``) ends and the next begins."""
+
+_HOST = re.compile(r"(?:\[[^\[\]]*\]|[^:\[\]]*)(?::[0-9]*)?")
+_END_OF_HOST = re.compile(r"[/?#]")
+_END_OF_PATH = re.compile(r"[?#]")
 
 
 def redact(address: str) -> str:
@@ -12,11 +19,24 @@ def redact(address: str) -> str:
     """
     if address.startswith("data:"):
         return address.partition(",")[0] + ",…"
-    if "://" not in address:
-        return address
-    try:
-        parts = urlsplit(address)
-    except ValueError:  # a broken host, such as ``http://[x``: only the scheme can be told apart
-        return address.partition("://")[0] + "://…"
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))
+    return "::".join(map(_redact_link, _CHAIN.split(address)))
+
+
+def has_secret(address: str) -> bool:
+    """Whether there is more to the address than may be shown, so that it must not be kept anywhere.
+
+    Any query counts: the names of parameters that sign differ from store to store, and no list of them is whole.
+    """
+    return redact(address) != address
+
+
+def _redact_link(link: str) -> str:
+    scheme, separator, rest = link.partition("://")
+    if not separator:
+        return link
+    found = _END_OF_HOST.search(rest)
+    end = found.start() if found else len(rest)
+    host = rest[:end].rpartition("@")[2]
+    if not _HOST.fullmatch(host):  # no host, or a password with a character that ends it: only the scheme is safe
+        return f"{scheme}://…"
+    return f"{scheme}://{host}{_END_OF_PATH.split(rest[end:], maxsplit=1)[0]}"

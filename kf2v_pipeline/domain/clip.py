@@ -9,20 +9,30 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from kf2v_pipeline.domain.address import has_secret, redact
+
 CLIP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """What a clip may be called: it names a partition, a folder and a table row."""
 
 _FINGERPRINT_VERSION = 1
+
+_FIX_VERSION = 1
+"""Counted on where the same file would be fixed into another picture: fixed frames are then paid for once more."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
     """One still picture of a clip, as it was inspected.
 
+    Size and format are those of the picture that is sent. Where only the service can read the file, they are 0 and
+    empty, and the digest is that of its location.
+
     Attributes:
         location: Where it is read: an absolute local path, an fsspec URL, or an http(s) URL.
         sha256: Digest of the file's bytes, 64 hex digits.
         format: What the bytes are: ``JPEG``, ``PNG``, ``BMP`` or ``WEBP``.
+        fix: How the file is made into a picture that the service takes, in words; None where it goes as it is.
+        sealed: Whether ``location`` is only what may be shown of the address; the manifest has the whole of it.
     """
 
     location: str
@@ -31,6 +41,27 @@ class Frame:
     height: int
     size_bytes: int
     format: str
+    fix: str | None = None
+    sealed: bool = False
+
+    @property
+    def digest(self) -> str:
+        """What changes with the picture that is sent: the file's digest, and whether it is fixed.
+
+        The bytes of a fixed picture would not do: they change with the version of the encoder.
+        """
+        return self.sha256 if self.fix is None else f"{self.sha256} fixed {_FIX_VERSION}"
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether the picture could be looked at here."""
+        return self.size_bytes > 0
+
+    def seal(self) -> Frame:
+        """The frame as it may be kept: without what its address hides from people."""
+        if not has_secret(self.location):
+            return self
+        return replace(self, location=redact(self.location), sealed=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +75,7 @@ class Clip:
         model: As that service spells it.
         last_frame: None only where ``template`` is set, since the service reads no last frame then.
         seed: None lets the service draw one.
+        duration_s: Length of the video; the kf2v models know only 5 (vendor page, "Video duration").
         carried: The manifest's other columns, by name, as JSON values.
     """
 
@@ -60,6 +92,7 @@ class Clip:
     prompt_extend: bool = True
     watermark: bool = False
     template: str | None = None
+    duration_s: int = 5
     carried: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -78,14 +111,15 @@ class Clip:
             "service": self.service,
             "model": self.model,
             "resolution": self.resolution,
-            "first_frame": self.first_frame.sha256,
-            "last_frame": self.last_frame.sha256 if self.last_frame else None,
+            "first_frame": self.first_frame.digest,
+            "last_frame": self.last_frame.digest if self.last_frame else None,
             "prompt": self.prompt,
             "negative_prompt": self.negative_prompt,
             "seed": self.seed,
             "prompt_extend": self.prompt_extend,
             "watermark": self.watermark,
             "template": self.template,
+            **({"duration_s": self.duration_s} if self.duration_s != Clip.duration_s else {}),
         }
         text = json.dumps(parts, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

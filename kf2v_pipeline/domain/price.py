@@ -22,6 +22,27 @@ class Money:
         return f"{self.amount:f} {self.currency}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """The most that may be spent, in whatever currency a clip is paid in; None for no limit.
+
+    Attributes:
+        per_run: By one run.
+        per_day: By all runs of a UTC day together.
+    """
+
+    per_run: Decimal | None = None
+    per_day: Decimal | None = None
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is any limit."""
+        return self.per_run is not None or self.per_day is not None
+
+
+NO_LIMIT = Budget()
+
+
 def total_by_currency(amounts: Iterable[Money]) -> dict[str, Decimal]:
     """The sums, a line per currency in alphabetical order; currencies are never mixed."""
     sums: dict[str, Decimal] = {}

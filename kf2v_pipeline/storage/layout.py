@@ -17,6 +17,11 @@ def video_path(clip_id: str, fingerprint: str) -> str:
     return f"{VIDEOS}/{clip_id}/{_short(fingerprint)}.mp4"
 
 
+def sidecar_path(clip_id: str, fingerprint: str) -> str:
+    """Where the video's sidecar lies: beside it, under the same name."""
+    return f"{VIDEOS}/{clip_id}/{_short(fingerprint)}.json"
+
+
 def poster_path(clip_id: str, fingerprint: str) -> str:
     """Where the video's first picture lies."""
     return f"{PREVIEWS}/{clip_id}/{_short(fingerprint)}.poster.jpg"

@@ -27,6 +27,7 @@ OPTIONAL_COLUMNS = (
     "negative_prompt",
     "model",
     "resolution",
+    "duration",
     "seed",
     "prompt_extend",
     "watermark",
@@ -36,6 +37,9 @@ OPTIONAL_COLUMNS = (
 
 MAX_SEED = 2_147_483_647
 """Largest seed that the service takes (vendor page, parameter ``seed``)."""
+
+MAX_DURATION_S = 3600
+"""More than any model makes; which lengths a model has is the catalog's matter."""
 
 _WHOLE_NUMBER = re.compile(r"([+-]?[0-9]{1,18})(?:\.0*)?")
 """With a ``.0`` too, as pandas writes a column of whole numbers that has empty cells."""
@@ -62,6 +66,7 @@ class Row:
     negative_prompt: str | None = None
     model: str | None = None
     resolution: str | None = None
+    duration_s: int | None = None
     seed: int | None = None
     prompt_extend: bool | None = None
     watermark: bool | None = None
@@ -178,7 +183,7 @@ class _RowCheck:
         self.problems: list[Problem] = []
         self._values = values
         clip_id = values.get("clip_id")
-        self._clip_id = None if clip_id is None else str(clip_id)
+        self._clip_id = None if clip_id is None else redact(str(clip_id))
 
     def read(self, carried: tuple[str, ...], first_rows: dict[str, int]) -> Row | None:
         """The row, or None where it has a problem.
@@ -200,7 +205,8 @@ class _RowCheck:
             negative_prompt=self._text("negative_prompt"),
             model=self._option("model"),
             resolution=self._option("resolution"),
-            seed=self._seed(),
+            duration_s=self._number("duration", 1, MAX_DURATION_S, "a length in seconds"),
+            seed=self._number("seed", 0, MAX_SEED, "a seed"),
             prompt_extend=self._flag("prompt_extend"),
             watermark=self._flag("watermark"),
             template=template,
@@ -243,15 +249,15 @@ class _RowCheck:
         value = self._text(column)
         return None if value is None else value.strip()
 
-    def _seed(self) -> int | None:
-        value = self._values.get("seed")
+    def _number(self, column: str, least: int, most: int, meaning: str) -> int | None:
+        value = self._values.get(column)
         text = "" if value is None else str(value).strip()
         if not text:
             return None
         number = _WHOLE_NUMBER.fullmatch(text)
-        if number is None or not 0 <= int(number[1]) <= MAX_SEED:
-            rule = f"write a whole number from 0 to {MAX_SEED}, or leave it empty"
-            self._refuse("seed", f"{_quote(value)} can't be a seed", rule)
+        if number is None or not least <= int(number[1]) <= most:
+            rule = f"write a whole number from {least} to {most}, or leave it empty"
+            self._refuse(column, f"{_quote(value)} can't be {meaning}", rule)
             return None
         return int(number[1])
 
@@ -268,5 +274,6 @@ def _is_empty(value: Any) -> bool:
 
 
 def _quote(value: Any) -> str:
-    text = repr(value)
+    """The value as a problem may show it: a signed URL may have slipped into any column."""
+    text = repr(redact(value) if isinstance(value, str) else value)
     return text if len(text) <= 60 else f"{text[:59]}…"

@@ -124,7 +124,12 @@ def _read_json_lines(content: bytes, url: str) -> Sheet:
             continue
         try:
             values = json.loads(line)
-            line.encode() if "\\u" not in line else json.dumps(values, ensure_ascii=False).encode()
+            if "\\u" in line:
+                json.dumps(values, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            half = f"\\u{ord(error.object[error.start]):04x}"
+            sheet.refuse(row, f"it holds half of a character ({half})", "write both halves of it, or remove it")
+            continue
         except (ValueError, RecursionError) as error:
             sheet.refuse(row, f"the line is no JSON ({error})", "write one JSON object per line")
             continue

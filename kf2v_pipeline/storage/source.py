@@ -186,8 +186,9 @@ def _read_local(path: str, limit_bytes: int | None) -> bytes:
 
 def _read_http(url: str, limit_bytes: int | None) -> bytes:
     content = bytearray()
+    options: dict[str, Any] = {"follow_redirects": True, "event_hooks": {"request": [_hide_secrets]}}
     with (
-        httpx.Client(verify=_tls(), timeout=_TIMEOUT, headers=_HEADERS, follow_redirects=True) as client,
+        httpx.Client(verify=_tls(), timeout=_TIMEOUT, headers=_HEADERS, **options) as client,
         client.stream("GET", url) as reply,
     ):
         if not reply.is_success:
@@ -197,6 +198,20 @@ def _read_http(url: str, limit_bytes: int | None) -> bytes:
             content += chunk
             _check_size(url, len(content), limit_bytes)
     return bytes(content)
+
+
+class _ShownUrl(httpx.URL):
+    """A URL that is shown without its secrets: httpx logs every URL that it requests."""
+
+    def __str__(self) -> str:
+        return redact(super().__str__())
+
+    def __repr__(self) -> str:
+        return f"URL({str(self)!r})"
+
+
+def _hide_secrets(request: httpx.Request) -> None:
+    request.url = _ShownUrl(request.url)
 
 
 @functools.cache

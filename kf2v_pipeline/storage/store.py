@@ -6,6 +6,7 @@ Knows nothing of videos and tables; paths are relative to its root and come from
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import shutil
@@ -133,6 +134,18 @@ class Store:
         """The file, open for reading; whoever opens it closes it."""
         with self._refusals(path):
             return cast("BinaryIO", self._fs.open(self._full(path), "rb"))
+
+    def sha256(self, path: str) -> str:
+        """Digest of a file's bytes, which are all read, 64 hex digits.
+
+        Raises:
+            StorageError: There is no such file, or it can't be read.
+        """
+        digest = hashlib.sha256()
+        with self._refusals(path), self._fs.open(self._full(path), "rb") as file:
+            for chunk in iter(lambda: file.read(1 << 20), b""):
+                digest.update(chunk)
+        return digest.hexdigest()
 
     def write_bytes(self, path: str, data: bytes) -> None:
         """Puts a file in place, whole, over one of the same name."""

@@ -196,6 +196,9 @@ def test_every_later_row_of_the_same_clip_id_is_refused_and_names_the_first(tmp_
         ("seed", "1_000", "'1_000' can't be a seed"),
         ("seed", "٤٢", "'٤٢' can't be a seed"),
         ("seed", "9" * 5000, "can't be a seed"),
+        ("duration", "0", "'0' can't be a length in seconds"),
+        ("duration", "5s", "'5s' can't be a length in seconds"),
+        ("duration", "2.5", "'2.5' can't be a length in seconds"),
         ("prompt_extend", "maybe", "'maybe' is neither true nor false"),
         ("watermark", "2", "'2' is neither true nor false"),
         ("clip_id", "", "it is empty"),
@@ -205,8 +208,8 @@ def test_every_later_row_of_the_same_clip_id_is_refused_and_names_the_first(tmp_
 )
 def test_a_cell_without_meaning_is_refused(tmp_path: Path, column: str, cell: str, what: str) -> None:
     cells = {"clip_id": "bad", "first_frame": "x", "last_frame": "y", "seed": "", "prompt_extend": "", "watermark": ""}
-    cells[column] = cell
-    manifest = read(tmp_path, f"{','.join(cells)}\n{','.join(cells.values())}\ngood,x,y,0,,\n")
+    cells |= {"duration": "", column: cell}
+    manifest = read(tmp_path, f"{','.join(cells)}\n{','.join(cells.values())}\ngood,x,y,0,,,\n")
     problem = sole_problem(manifest)
     assert (problem.row, problem.column, problem.blocking) == (1, column, True)
     assert what in problem.what
@@ -217,6 +220,19 @@ def test_a_cell_without_meaning_is_refused(tmp_path: Path, column: str, cell: st
 @pytest.mark.parametrize(("cell", "seed"), [("0", 0), (" 7 ", 7), ("2147483647", 2147483647), ("42.0", 42)])
 def test_a_seed_may_be_anything_that_the_service_takes(tmp_path: Path, cell: str, seed: int) -> None:
     assert read(tmp_path, f"{HEADER},seed\na,x,y,{cell}\n").rows[0].seed == seed
+
+
+@pytest.mark.parametrize(("cell", "duration_s"), [("5", 5), (" 15 ", 15), ("2.0", 2), ("", None)])
+def test_a_length_is_in_whole_seconds(tmp_path: Path, cell: str, duration_s: int | None) -> None:
+    assert read(tmp_path, f"{HEADER},duration\na,x,y,{cell}\n").rows[0].duration_s == duration_s
+
+
+def test_a_signed_address_in_a_wrong_column_is_not_repeated(tmp_path: Path) -> None:
+    signed = "https://host/a.png?Signature=s3cret"
+    manifest = read(tmp_path, f"clip_id,first_frame,last_frame,seed\n{signed},x,y,{signed}\n")
+    assert [problem.column for problem in manifest.problems] == ["clip_id", "seed"]
+    assert "https://host/a.png" in str(manifest.problems[1])
+    assert "s3cret" not in f"{manifest.problems}"
 
 
 @pytest.mark.parametrize(
@@ -265,7 +281,9 @@ def test_an_open_quote_before_more_text_than_a_cell_may_have_stops_no_other_row(
         ('{"clip_id": "b", ', "the line is no JSON"),
         ("[1, 2]", "the line is no JSON object"),
         ("[" * 100_000, "the line is no JSON"),
-        ('{"clip_id": "b", "prompt": "\\ud800"}', "the line is no JSON"),
+        ('{"clip_id": "b", "prompt": "\\ud800"}', "it holds half of a character (\\ud800)"),
+        ('{"clip_id": "b", "tags": [{"note": "x\\udc00"}]}', "it holds half of a character (\\udc00)"),
+        ('{"clip_id": "b", "\\ud83d": 1}', "it holds half of a character (\\ud83d)"),
     ],
 )
 def test_a_json_line_that_cannot_be_read_stops_no_other(tmp_path: Path, line: str, what: str) -> None:
@@ -373,6 +391,7 @@ def tables(carried: st.SearchStrategy[Any]) -> st.SearchStrategy[list[dict[str, 
             "model": st.none() | NAME,
             "resolution": st.none() | st.sampled_from(["480P", "720P", "1080P"]),
             "seed": st.none() | st.integers(0, 2**31 - 1),
+            "duration": st.none() | st.integers(1, 15),
             "prompt_extend": st.none() | st.booleans(),
             "watermark": st.none() | st.booleans(),
             "template": st.none() | NAME,
@@ -389,6 +408,7 @@ def expected_rows(table: Sequence[dict[str, Any]]) -> tuple[Row, ...]:
     for number, cells in enumerate(table, start=1):
         carried = {name: cells[name] for name in ("shot", "Notiz, ÄÖ")}
         ours = {name: cell for name, cell in cells.items() if name not in carried}
+        ours["duration_s"] = ours.pop("duration")
         rows.append(Row(row=number, **ours, carried=carried))
     return tuple(rows)
 

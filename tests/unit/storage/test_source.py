@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from base64 import b64decode
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,6 +27,10 @@ from kf2v_pipeline.storage.source import locate, read_bytes, token
         ("file:///elsewhere/a%20b.png", "/elsewhere/a b.png"),
         ("file://localhost/elsewhere/a.png", "/elsewhere/a.png"),
         ("file://./frames/a.png", "/batch/frames/a.png"),
+        ("file://frames/a.png", "/batch/frames/a.png"),
+        ("file://../a.png", "/a.png"),
+        ("file://./%E9%A6%96%E5%B8%A7%20100%25.png", "/batch/首帧 100%.png"),
+        ("file:///elsewhere/./x/../a?b#1.png", "/elsewhere/a?b#1.png"),
         ("FILE:///elsewhere/a.png", "/elsewhere/a.png"),
         ("100%.png", "/batch/100%.png"),
         ("a: b?.png", "/batch/a: b?.png"),
@@ -62,6 +68,8 @@ def test_a_reference_in_a_remote_manifest_is_its_sibling(reference: str, base: s
 def test_a_tilde_is_the_home_of_the_user() -> None:
     assert locate("~/a.png", "/batch/m.csv") == str(Path.home() / "a.png")
     assert locate("~/a.png", "s3://bucket/m.csv") == str(Path.home() / "a.png")
+    assert locate("file://~/a%20b.png", "/batch/m.csv") == str(Path.home() / "a b.png")
+    assert locate("file://~/a.png", "s3://bucket/m.csv") == str(Path.home() / "a.png")
 
 
 def test_a_relative_file_url_beside_a_remote_manifest_is_refused() -> None:
@@ -156,11 +164,15 @@ def test_there_is_no_token_of_what_shows_none(location: str) -> None:
 
 
 class _Site(BaseHTTPRequestHandler):
-    """``/file``, ``/moved`` (to it), ``/endless`` (without a length), ``/short`` (cut off), ``/loop``; else 404."""
+    """``/file``, ``/moved`` (to it), ``/asked`` (by whom), ``/endless``, ``/short`` (cut off), ``/loop``; else 404."""
 
     def do_GET(self) -> None:
         if self.path.startswith("/file"):
             self._answer(200, {"Content-Length": "4"}, b"file")
+        elif self.path.startswith("/asked"):
+            _, _, code = self.headers.get("Authorization", "").partition(" ")
+            said = f"{b64decode(code).decode()} {self.path}".encode()
+            self._answer(200, {"Content-Length": str(len(said))}, said)
         elif self.path == "/moved":
             self._answer(302, {"Location": "/file", "Content-Length": "0"})
         elif self.path == "/endless":
@@ -215,6 +227,22 @@ def test_an_http_refusal_names_the_address_without_its_secrets(site: str, path: 
         read_bytes(site.replace("//", "//user:secret@") + path)
     assert "secret" not in str(refusal.value)
     assert site in str(refusal.value)
+
+
+def test_what_http_logs_holds_no_secret(site: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    signed = site.replace("//", "//user:s3cret@")
+    assert read_bytes(f"{signed}/file?Signature=s3cret") == b"file"
+    assert read_bytes(f"{signed}/moved") == b"file"
+    assert f"GET {site}/file" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+def test_a_user_and_a_query_are_sent_all_the_same(site: str) -> None:
+    assert (
+        read_bytes(f"{site.replace('//', '//user:s3cret@')}/asked?Signature=s3cret")
+        == b"user:s3cret /asked?Signature=s3cret"
+    )
 
 
 def test_an_http_answer_that_is_cut_off_is_not_taken_for_whole(site: str) -> None:

@@ -1,0 +1,47 @@
+"""What is still to be done, asked of the ledger in one query: cheap enough to be asked every few seconds."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from sqlalchemy import and_, func, select
+
+from kf2v_pipeline.domain.attempt import Attempt, State
+from kf2v_pipeline.storage import schema
+from kf2v_pipeline.storage.database import Database
+
+_FIELDS = tuple(field.name for field in fields(Attempt))
+
+
+class Backlog(Database):
+    """The ledger's view of what is not stored yet."""
+
+    def unstored(self, manifest: str) -> dict[str, Attempt | None]:
+        """The wanted clips of a manifest that are not stored, in its order, with the newest attempt of each.
+
+        An attempt counts only where it was for the clip's fingerprint as it is wanted now; None where there is none.
+        """
+        clip, attempt = schema.clip.c, schema.attempt
+        other = schema.attempt.alias()
+        newest = (
+            select(func.max(other.c.number))
+            .where(other.c.clip_id == clip.clip_id, other.c.fingerprint == clip.fingerprint)
+            .scalar_subquery()
+        )
+        is_newest = and_(
+            attempt.c.clip_id == clip.clip_id,
+            attempt.c.fingerprint == clip.fingerprint,
+            attempt.c.number == newest,
+        )
+        query = (
+            select(clip.clip_id.label("wanted_id"), *(attempt.c[name] for name in _FIELDS))
+            .select_from(schema.clip.outerjoin(attempt, is_newest))
+            .where(clip.manifest == manifest, clip.retired_at.is_(None))
+            .where(attempt.c.state.is_(None) | (attempt.c.state != State.STORED))
+            .order_by(clip.position)
+        )
+        with self._read() as connection:
+            return {
+                wanted_id: None if values[0] is None else Attempt(**dict(zip(_FIELDS, values, strict=True)))
+                for wanted_id, *values in connection.execute(query)
+            }

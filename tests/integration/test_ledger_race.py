@@ -1,0 +1,165 @@
+"""Processes that race on one ledger. Started as a program, this file is one of the racers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from contextlib import ExitStack
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+from kf2v_pipeline.domain.attempt import IN_PROCESS_STATES, Fact, FactKind
+from kf2v_pipeline.domain.clip import Clip, Frame
+from kf2v_pipeline.domain.price import Money
+from kf2v_pipeline.errors import BudgetReached, LedgerError
+from kf2v_pipeline.storage.ledger import Driver, Ledger
+
+RACERS = 3
+NOON = datetime(2025, 6, 1, 12, tzinfo=timezone.utc)
+STALE = timedelta(minutes=1)
+FRAME = Frame(location="/a.png", sha256="a" * 64, width=640, height=360, size_bytes=5, format="PNG")
+YUAN = Money(amount=Decimal(1), currency="CNY")
+
+NAMES = [f"clip-{n}" for n in range(80)]
+BUDGET = Money(amount=Decimal(30), currency="CNY")
+PLACES = 3
+CREATES_PER_SECOND = 1000
+
+
+def make_clip(clip_id: str) -> Clip:
+    return Clip(
+        clip_id=clip_id,
+        row=1,
+        service="local",
+        model="kf2v",
+        resolution="480P",
+        first_frame=FRAME,
+        last_frame=FRAME,
+    )
+
+
+def race_to_open(url: str, _racer: str) -> int:
+    with Ledger.open(url) as ledger:
+        return len(ledger.wanted())
+
+
+def race_to_claim(url: str, racer: str) -> list[str]:
+    """Claims all clips in short lists; some are nobody's, the others a driver's that is gone."""
+    mine: list[str] = []
+    with Ledger.open(url) as ledger:
+        ledger.enlist(Driver(owner=racer, host="host", pid=1), at=NOON)
+        for start in range(0, len(NAMES), 7):
+            mine.extend(ledger.claim(racer, NAMES[start : start + 7], at=NOON, stale_after=STALE).mine)
+    return mine
+
+
+def race_to_prepare(url: str, _racer: str) -> dict[str, int]:
+    """Prepares all clips for one and the same owner, so that no claim keeps the racers apart."""
+    outcomes: Counter[str] = Counter()
+    with Ledger.open(url) as ledger:
+        for name in NAMES:
+            try:
+                ledger.prepare(make_clip(name), owner="everybody", at=NOON, reserve=YUAN, budget=BUDGET)
+            except BudgetReached:
+                outcomes["too expensive"] += 1
+            except LedgerError as error:
+                outcomes["taken" if "is not paid for twice" in str(error) else str(error)] += 1
+            else:
+                outcomes["prepared"] += 1
+    return outcomes
+
+
+def race_for_places(url: str, racer: str) -> dict[str, list[Any]]:
+    """Takes places, uses each for one attempt, and gives it back; looks around whenever it has one."""
+    granted_at: list[str] = []
+    in_process: list[int] = []
+    names = [f"{racer}-{n}" for n in range(12)]
+    with Ledger.open(url) as ledger:
+        ledger.enlist(Driver(owner=racer, host="host", pid=1), at=NOON)
+        ledger.claim(racer, names, at=NOON, stale_after=STALE)
+        at = NOON
+        for name in names:
+            clip = make_clip(name)
+            while ledger.take_create_slot(
+                clip.lane, at=at, creates_per_second=CREATES_PER_SECOND, tasks_in_process=PLACES
+            ):
+                at += timedelta(milliseconds=1)
+            granted_at.append(at.isoformat())
+            attempt = ledger.prepare(clip, owner=racer, at=at)
+            in_process.append(len(ledger.attempts(states=IN_PROCESS_STATES)))
+            for kind in (FactKind.ACCEPTED, FactKind.TASK_FAILED):
+                ledger.record(Fact(attempt_id=attempt.attempt_id, kind=kind, at=at))
+    return {"granted_at": granted_at, "in_process": in_process}
+
+
+RACES = {race.__name__: race for race in (race_to_open, race_to_claim, race_to_prepare, race_for_places)}
+
+
+def run(race: str, url: str) -> list[Any]:
+    """What each racer came back with; all wait for each other at the start."""
+    with ExitStack() as started:
+        racers = [
+            started.enter_context(
+                subprocess.Popen(
+                    [sys.executable, __file__, race, url, f"racer-{n}"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for n in range(RACERS)
+        ]
+        for racer in racers:
+            assert racer.stdout is not None
+            assert racer.stdout.readline() == "ready\n"
+        for racer in racers:
+            assert racer.stdin is not None
+            racer.stdin.write("go\n")
+            racer.stdin.flush()
+        return [json.loads(racer.communicate(timeout=120)[0]) for racer in racers]
+
+
+def test_processes_that_open_a_new_ledger_at_once_all_find_one(ledger_url: str) -> None:
+    assert run("race_to_open", ledger_url) == [0] * RACERS
+
+
+def test_a_clip_is_claimed_by_one_of_the_processes(ledger_url: str) -> None:
+    with Ledger.open(ledger_url) as ledger:
+        ledger.enlist(Driver(owner="gone", host="host", pid=1), at=NOON - 2 * STALE)
+        ledger.claim("gone", NAMES[::2], at=NOON - 2 * STALE, stale_after=STALE)
+    claimed = [name for mine in run("race_to_claim", ledger_url) for name in mine]
+    assert sorted(claimed) == sorted(NAMES)
+
+
+def test_a_clip_is_prepared_once_and_a_budget_is_never_passed(ledger_url: str) -> None:
+    with Ledger.open(ledger_url) as ledger:
+        ledger.enlist(Driver(owner="everybody", host="host", pid=1), at=NOON)
+        ledger.claim("everybody", NAMES, at=NOON, stale_after=STALE)
+        outcomes: Counter[str] = Counter()
+        for each in run("race_to_prepare", ledger_url):
+            outcomes.update(each)
+        prepared = [attempt.clip_id for attempt in ledger.attempts()]
+    assert outcomes["prepared"] == len(prepared) == len(set(prepared)) == BUDGET.amount
+    assert outcomes.keys() <= {"prepared", "taken", "too expensive"}
+    assert sum(outcomes.values()) == RACERS * len(NAMES)
+
+
+def test_the_limits_of_a_lane_hold_across_processes(ledger_url: str) -> None:
+    Ledger.open(ledger_url).close()
+    reports = run("race_for_places", ledger_url)
+    assert max(number for report in reports for number in report["in_process"]) <= PLACES
+    granted_at = sorted(datetime.fromisoformat(at) for report in reports for at in report["granted_at"])
+    assert len(granted_at) == RACERS * 12
+    spacing = timedelta(seconds=1 / CREATES_PER_SECOND)
+    assert all(later - earlier >= spacing for earlier, later in pairwise(granted_at))
+
+
+if __name__ == "__main__":
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    sys.stdin.readline()
+    sys.stdout.write(json.dumps(RACES[sys.argv[1]](*sys.argv[2:])))
