@@ -13,10 +13,11 @@ import dagster as dg
 from kf2v_pipeline.domain.attempt import State
 from kf2v_pipeline.domain.price import Money, total_by_currency
 from kf2v_pipeline.domain.problem import Problem
-from kf2v_pipeline.errors import SettingsError
 from kf2v_pipeline.orchestration.definitions import build_definitions, open_project
 from kf2v_pipeline.orchestration.instance import open_instance
+from kf2v_pipeline.orchestration.interrupt import hearing_interrupts
 from kf2v_pipeline.settings import Settings
+from kf2v_pipeline.workflow.intake import refuse_unknown_clips
 from kf2v_pipeline.workflow.outcome import Listener, Outcome, Verdict
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -106,19 +107,14 @@ def run_batch(settings: Settings, listener: Listener, clip_ids: Sequence[str] = 
     recorder = _Recorder(listener)
     definitions = build_definitions(settings, recorder)
     asset_job = definitions.resolve_implicit_global_asset_job_def()
-    with open_instance(settings.dagster_home) as instance:
-
-        def materialize(*names: str) -> None:
-            selection = [dg.AssetKey(name) for name in names]
-            asset_job.execute_in_process(instance=instance, asset_selection=selection, run_config=_QUIET)
-
-        materialize("manifest")
-        _refuse_unknown_clips(settings, clip_ids)
+    with hearing_interrupts(), open_instance(settings.dagster_home) as instance:
+        asset_job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey("manifest")], run_config=_QUIET)
+        with open_project(settings) as project:
+            refuse_unknown_clips(clip_ids, project.wanted())
         config: dict[str, Any] = {"ops": {"claim": {"config": {"clip_ids": list(clip_ids)}}}}
         render_clips = definitions.resolve_job_def("render_clips")
         with suppress(dg.Failure):  # clips failed: the outcomes name each of them
             render_clips.execute_in_process(instance=instance, run_config=config | _QUIET)
-        materialize("video_table", "gallery")
     with open_project(settings) as project:
         return BatchResult(
             outcomes=tuple(recorder.outcomes),
@@ -127,14 +123,3 @@ def run_batch(settings: Settings, listener: Listener, clip_ids: Sequence[str] = 
             notices=tuple(recorder.notices),
             storage=project.store.url,
         )
-
-
-def _refuse_unknown_clips(settings: Settings, clip_ids: Sequence[str]) -> None:
-    if not clip_ids:
-        return
-    with open_project(settings) as project:
-        known = {clip.clip_id for clip in project.wanted(clip_ids)}
-    unknown = [clip_id for clip_id in clip_ids if clip_id not in known]
-    if unknown:
-        what = f"no good row of the manifest has the clip_id {', '.join(unknown)}"
-        raise SettingsError("--clip", what, "check the name")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import dagster as dg
 
+from kf2v_pipeline.errors import SettingsError
+
 DAGSTER_YAML = """\
 # Written once; change it as you like.
 telemetry:
@@ -29,10 +31,7 @@ concurrency:
 
 def prepare_dagster_home(folder: Path) -> Path:
     """Makes the folder with its ``dagster.yaml``, if they are not there yet."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "dagster.yaml"
-    if not path.exists():
-        path.write_text(DAGSTER_YAML, encoding="utf-8")
+    _write_once(folder / "dagster.yaml", DAGSTER_YAML)
     return folder
 
 
@@ -58,8 +57,16 @@ def prepare_location(home: Path) -> Path:
     own = Path("definitions.py")
     if own.exists():
         return own.absolute()
-    home.mkdir(parents=True, exist_ok=True)
     path = home / "definitions.py"
-    if not path.exists():
-        path.write_text(_LOCATION, encoding="utf-8")
+    _write_once(path, _LOCATION)
     return path
+
+
+def _write_once(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        what = f"{path} can't be written ({error.strerror})"
+        raise SettingsError("KF2V_HOME", what, "choose a folder that can be written to, with --home") from None

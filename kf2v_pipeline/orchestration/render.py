@@ -1,6 +1,5 @@
-"""The op graph claim → drive → settle: the body of asset ``video``, and the job ``render_clips``."""
+"""The op graph claim → drive → settle: the body of asset ``video``, and the middle of the jobs that render."""
 
-import asyncio
 from datetime import timedelta
 
 import dagster as dg
@@ -9,6 +8,7 @@ from pydantic import Field
 from kf2v_pipeline.domain.attempt import Attempt, State
 from kf2v_pipeline.domain.clip import Clip, digest_of
 from kf2v_pipeline.orchestration.events import VIDEO, failed_event, report_planned, stored_event
+from kf2v_pipeline.orchestration.interrupt import run_interruptibly
 from kf2v_pipeline.workflow.outcome import DriveReport, Listener, Outcome, Verdict
 from kf2v_pipeline.workflow.project import Project
 
@@ -22,10 +22,12 @@ class RenderConfig(dg.Config):
     Attributes:
         clip_ids: These clips, also where they failed for good before; empty for whatever is wanted.
         slice_minutes: After so long, what is in flight is left to the next run; 0 to stay until all is decided.
+        only_missing: Leaves out what is stored, or failed for good; the sensor's runs have no use for those.
     """
 
     clip_ids: list[str] = Field(default_factory=list)
     slice_minutes: int = 0
+    only_missing: bool = False
 
 
 @dg.op(
@@ -37,7 +39,7 @@ def claim(context: dg.OpExecutionContext, config: RenderConfig) -> dict[str, obj
     """The run's clips, by id, and for how long it may stay."""
     project: Project = context.resources.project
     chosen = list(context.partition_keys) if _is_partitioned(context) else config.clip_ids
-    wanted = {clip.clip_id for clip in project.wanted(chosen or None)}
+    wanted = set(project.backlog()) if config.only_missing else {c.clip_id for c in project.wanted(chosen or None)}
     unknown = [clip_id for clip_id in chosen if clip_id not in wanted]
     if unknown:
         context.log.warning(f"Not in the manifest any more, so not rendered: {', '.join(unknown)}.")
@@ -57,7 +59,7 @@ def drive(context: dg.OpExecutionContext, batch: dict[str, object]) -> list[str]
     minutes: int = batch["slice_minutes"]  # type: ignore[assignment]  # made by ``claim``
     until = project.clock() + timedelta(minutes=minutes) if minutes else None
     engine = project.engine(clips, storyteller, run_id=context.run_id)
-    report = asyncio.run(engine.drive(clips, asked=asked, until=until))
+    report = run_interruptibly(engine.drive(clips, asked=asked, until=until))
     context.log.info(_summary(report))
     return [f"{outcome.clip.clip_id} ({outcome.code}: {outcome.message})" for outcome in report.of(Verdict.FAILED)]
 
@@ -77,13 +79,6 @@ def settle(failures: list[str]):  # type: ignore[no-untyped-def]  # a generator 
 def render(manifest):  # type: ignore[no-untyped-def]  # a composition has no types at run time
     """Claim, drive, settle."""
     return settle(drive(claim(manifest)))
-
-
-render_clips = render.to_job(
-    name="render_clips",
-    description="Renders whatever the ledger wants, or the clips that are named; many clips in one run.",
-    executor_def=dg.in_process_executor,
-)
 
 
 class _Storyteller:

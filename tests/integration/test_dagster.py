@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from kf2v_pipeline.orchestration.events import VIDEO
 from kf2v_pipeline.orchestration.instance import open_instance
 from kf2v_pipeline.orchestration.render import CLIPS
 from kf2v_pipeline.settings import Settings
+from kf2v_pipeline.storage.ledger import Driver, Ledger
+from kf2v_pipeline.workflow.project import utc_now
 
 StartServer = Callable[..., LocalServer]
 WriteManifest = Callable[..., Path]
@@ -45,9 +48,10 @@ class Deployment:
         tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
         return self.materialize("video", tags=tags)
 
-    def run_job(self, name: str, **options: Any) -> dg.ExecuteInProcessResult:
+    def run_job(self, name: str, config: Mapping[str, Any] | None = None) -> dg.ExecuteInProcessResult:
         job = self.definitions.resolve_job_def(name)
-        return job.execute_in_process(instance=self.instance, raise_on_error=False, run_config=QUIET, **options)
+        config = {**QUIET, **(config or {})}
+        return job.execute_in_process(instance=self.instance, raise_on_error=False, run_config=config)
 
     def partitions(self) -> tuple[set[str], set[str]]:
         """The green and the red partitions of ``video``, as Dagster's UI counts them."""
@@ -223,3 +227,88 @@ def test_definitions_load_with_four_assets_in_line_and_a_schedule_that_is_off() 
     schedule = definitions.resolve_schedule_def("nightly")
     assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 2 * * *", "UTC")
+
+
+def tick(deployment: Deployment, name: str, cursor: str | None = None) -> Any:
+    """What a sensor answers."""
+    sensor = deployment.definitions.resolve_sensor_def(name)
+    context = dg.build_sensor_context(instance=deployment.instance, cursor=cursor, definitions=deployment.definitions)
+    return sensor(context)
+
+
+def test_the_clip_sensor_asks_for_one_run_while_clips_are_wanted_and_for_none_when_all_are_stored(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    deployment = deploy(start_server(), write_manifest("a", "b"))
+    assert isinstance(tick(deployment, "clip_sensor"), dg.SkipReason)
+    deployment.materialize("manifest")
+
+    request = tick(deployment, "clip_sensor")
+
+    assert isinstance(request, dg.RunRequest)
+    assert deployment.run_job("render_clips", config=request.run_config).success
+    assert deployment.partitions() == ({"a", "b"}, set())
+    assert isinstance(tick(deployment, "clip_sensor"), dg.SkipReason)
+
+
+def test_the_clip_sensor_leaves_a_living_driver_alone_and_takes_over_from_a_silent_one(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest, tmp_path: Path
+) -> None:
+    deployment = deploy(start_server(), write_manifest("a"))
+    deployment.materialize("manifest")
+    with Ledger.open(f"sqlite:///{tmp_path / 'home' / 'ledger.db'}") as ledger:
+        elsewhere = Driver(owner="other", host="another-machine", pid=1, run_id=None)
+
+        ledger.enlist(elsewhere, at=utc_now())
+        assert isinstance(tick(deployment, "clip_sensor"), dg.SkipReason)
+
+        ledger.heartbeat("other", at=utc_now() - timedelta(seconds=90))
+        assert isinstance(tick(deployment, "clip_sensor"), dg.RunRequest)
+
+
+def test_a_clip_that_failed_for_good_does_not_keep_the_clip_sensor_going(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    deployment = deploy(start_server(faults=(MODERATED,)), write_manifest("a", "b"))
+    deployment.materialize("manifest")
+    deployment.run_job("render_clips")
+
+    assert isinstance(tick(deployment, "clip_sensor"), dg.SkipReason)
+
+
+def test_the_manifest_sensor_asks_for_a_run_only_when_the_file_changed(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    server = start_server()
+    deployment = deploy(server, write_manifest("a"))
+    first = tick(deployment, "manifest_sensor")
+    assert len(first.run_requests) == 1
+    assert isinstance(tick(deployment, "manifest_sensor", first.cursor), dg.SkipReason)
+
+    write_manifest("a", "b")
+
+    assert len(tick(deployment, "manifest_sensor", first.cursor).run_requests) == 1
+
+
+@pytest.mark.parametrize(("service", "status"), [("local", "RUNNING"), ("http://127.0.0.1:9/api/v1", "STOPPED")])
+def test_sensors_are_on_only_where_nothing_can_be_spent(service: str, status: str) -> None:
+    definitions = build_definitions(Settings(service=service))
+    sensors = [definitions.resolve_sensor_def(name) for name in ("manifest_sensor", "clip_sensor")]
+    assert {sensor.default_status.value for sensor in sensors} == {status}
+
+
+def test_retry_failed_takes_the_clips_with_a_code_in_one_run_and_leaves_the_others(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    rights = Fault(on="task", kind="fail", count=1, match="take 0", code="IPInfringementSuspect", message="No.")
+    server = start_server(faults=(MODERATED, rights))
+    deployment = deploy(server, write_manifest("a", "b", "c"))
+    deployment.materialize("manifest")
+    deployment.run_job("render_clips")
+    assert deployment.partitions() == ({"c"}, {"a", "b"})
+
+    config = {"ops": {"choose_failed": {"config": {"codes": ["DataInspectionFailed"]}}}}
+    assert deployment.run_job("retry_failed", config=config).success
+
+    assert deployment.partitions() == ({"b", "c"}, {"a"})
+    assert len(server.journal()["creates"]) == 4
