@@ -6,7 +6,8 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any
 
 from kf2v_pipeline.domain.address import has_secret, redact
@@ -100,7 +101,7 @@ class Clip:
         """Name of the quota that this clip uses, such as ``singapore/wan2.2-kf2v-flash``."""
         return f"{self.service}/{self.model}"
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Digest of everything that changes the bill or the picture, 64 hex digits.
 
@@ -130,18 +131,23 @@ class Clip:
 
     def to_record(self) -> dict[str, Any]:
         """The clip as a JSON object, which ``from_record`` reads back."""
-        record = asdict(self)
+        record = {name: getattr(self, name) for name in _CLIP_FIELDS}  # ``asdict`` copies deeply, ten times slower
+        record["first_frame"] = dict(vars(self.first_frame))
+        record["last_frame"] = dict(vars(self.last_frame)) if self.last_frame else None
         record["carried"] = dict(self.carried)
         return record
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Clip:
         """The clip that ``to_record`` wrote."""
-        fields = dict(record)
-        last = fields["last_frame"]
-        fields["first_frame"] = Frame(**fields["first_frame"])
-        fields["last_frame"] = Frame(**last) if last else None
-        return cls(**fields)
+        values = dict(record)
+        last = values["last_frame"]
+        values["first_frame"] = Frame(**values["first_frame"])
+        values["last_frame"] = Frame(**last) if last else None
+        return cls(**values)
+
+
+_CLIP_FIELDS = tuple(f.name for f in fields(Clip))
 
 
 def digest_of(clips: Iterable[Clip]) -> str:
