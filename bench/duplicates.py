@@ -1,7 +1,7 @@
 """What one lost create reply costs: the vendor's SDK, both of its clients, and this package, on the same local server.
 
 Run as ``python -m bench.duplicates``. One clip each; the first create meets the fault, all later ones are fine. The
-server's journal tells how many tasks were made and billed; "delivered" says whether the caller got the video in the end.
+server's journal tells how many tasks were made; "delivered" says whether the caller got the video in the end.
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ _CHAIN = re.compile(r"::(?=[a-z][a-z0-9+.-]*(?:::|://))", re.IGNORECASE)
 _HOST = re.compile(r"(?:\[[^\[\]]*\]|[^:\[\]]*)(?::[0-9]*)?")
 _END_OF_HOST = re.compile(r"[/?#]")
 _END_OF_PATH = re.compile(r"[?#]")
+_END_OF_KEY = re.compile(r"\?")
+"""Outside of the web a ``#`` is a letter of the file's name."""
 
 
 def redact(address: str) -> str:
@@ -39,4 +41,6 @@ def _redact_link(link: str) -> str:
     host = rest[:end].rpartition("@")[2]
     if not _HOST.fullmatch(host):  # no host, or a password with a character that ends it: only the scheme is safe
         return f"{scheme}://…"
-    return f"{scheme}://{host}{_END_OF_PATH.split(rest[end:], maxsplit=1)[0]}"
+    path = rest[end:] if rest.startswith("/", end) else ""
+    is_web = scheme.lower() in ("http", "https")
+    return f"{scheme}://{host}{(_END_OF_PATH if is_web else _END_OF_KEY).split(path, maxsplit=1)[0]}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from math import exp
 
 from kf2v_pipeline.domain.attempt import Attempt, Remedy, State
 
@@ -59,34 +61,56 @@ def retry_at(attempt: Attempt) -> datetime:
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """Limits of how often one lane is looked at.
+    """When a lane is looked at: rarely while an ending is improbable, closely when one is due.
 
     The vendor suggests 15 s between looks at a task (vendor page, "Polling suggestion"); a look of ours is one
     ``list`` for the whole lane, so even the closest pace is far from the account's 20 queries a second.
+
+    Attributes:
+        hit: How probable it should be that a look finds a task that ended, from 0 to 1. A low one looks often and
+            learns of endings soon, a high one saves calls.
     """
 
     closest: timedelta = timedelta(seconds=2)
-    widest: timedelta = timedelta(seconds=15)
+    widest: timedelta = timedelta(seconds=30)
+    hit: float = 0.4
 
     def until_next_look(self, ages: Sequence[timedelta], learned: Sequence[timedelta]) -> timedelta:
         """How long to wait before the lane is looked at again.
 
         Args:
-            ages: Since when each task in flight exists.
+            ages: Since when each task in flight runs.
             learned: How long this lane's newest tasks took; may be empty.
 
         Returns:
-            With nothing learned, a tenth of the youngest task's age. Else quiet until the first ending is probable
-            (the fastest tenth), then a tenth of the spread between fast and slow tasks.
+            With little learned, a tenth of the youngest task's age. Else the time after which an ending is as
+            probable as ``hit``, if tasks go on to take as long as they did.
         """
         if not ages:
             return self.widest
-        if len(learned) < 5:
+        if len(learned) < _ENOUGH:
             return self._within(min(ages) / 10)
         ordered = sorted(learned)
-        fast, slow = ordered[len(ordered) // 10], ordered[-1 - len(ordered) // 10]
-        first_due = fast * 0.9 - max(ages)
-        return self._within(max(first_due, (slow - fast) / 10))
+        wait, step = self.closest, (self.widest - self.closest) / 32
+        while wait < self.widest and _chance_of_an_ending(ages, ordered, wait) < self.hit:
+            wait += step
+        return self._within(wait)
 
     def _within(self, wait: timedelta) -> timedelta:
         return min(max(wait, self.closest), self.widest)
+
+
+_ENOUGH = 5
+"""Lengths to know before they count as what tasks take."""
+
+
+def _chance_of_an_ending(ages: Sequence[timedelta], ordered: Sequence[timedelta], wait: timedelta) -> float:
+    """How probable it is that one of the tasks ends within ``wait``, by the lengths of those before."""
+    chance_of_none = 1.0
+    for age in ages:
+        longer = len(ordered) - bisect_right(ordered, age)
+        if longer:
+            chance_of_none *= (len(ordered) - bisect_right(ordered, age + wait)) / longer
+        else:  # it outlives all that is known: it may end at any time, most likely within a tenth of its age
+            chance_of_none *= exp(-10 * (wait / max(age, timedelta.resolution)))
+    return 1 - chance_of_none

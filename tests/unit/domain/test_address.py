@@ -20,6 +20,8 @@ WORDS = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=8, max_size=12)
         ("/home/me/frames/a.png", "/home/me/frames/a.png"),
         ("frames/a b.png", "frames/a b.png"),
         ("memory:///a.png", "memory:///a.png"),
+        ("s3://bucket/shot #1.png", "s3://bucket/shot #1.png"),
+        ("s3://user:1#s3cret@bucket/a.png", "s3://user:1"),
         ("https://[2001:db8::1]:8443/a.png?s3cret", "https://[2001:db8::1]:8443/a.png"),
         ("https://host.example?s3cret", "https://host.example"),
         ("simplecache::s3://user:s3cret@bucket/a.png", "simplecache::s3://bucket/a.png"),

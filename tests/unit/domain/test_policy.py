@@ -114,15 +114,25 @@ def test_the_order_of_what_is_known_does_not_matter(
     assert pace.until_next_look(ages, learned) == wait
 
 
-@given(paces, st.lists(lengths, min_size=1, max_size=20), st.lists(lengths, min_size=5, max_size=50), lengths)
-def test_a_lane_is_never_looked_at_later_because_its_tasks_are_older(
-    pace: Pace, ages: list[timedelta], learned: list[timedelta], more: timedelta
+@given(st.lists(lengths, min_size=1, max_size=20), st.lists(lengths, min_size=5, max_size=50))
+def test_who_wants_to_hear_of_endings_sooner_never_waits_longer(
+    ages: list[timedelta], learned: list[timedelta]
 ) -> None:
-    older = [age + more for age in ages]
-    assert pace.until_next_look(older, learned) <= pace.until_next_look(ages, learned)
+    waits = [Pace(hit=hit).until_next_look(ages, learned) for hit in (0.05, 0.2, 0.4, 0.8)]
+    assert waits == sorted(waits)
 
 
 def test_a_lane_is_left_in_peace_until_an_ending_is_probable_and_watched_then() -> None:
     pace, learned = Pace(), [timedelta(seconds=second) for second in range(100, 121)]
-    young, due = [timedelta(seconds=5)], [timedelta(seconds=100)]
-    assert (pace.until_next_look(young, learned), pace.until_next_look(due, learned)) == (pace.widest, pace.closest)
+    young, due, overdue = ([timedelta(seconds=age)] for age in (5, 110, 300))
+    waits = [pace.until_next_look(ages, learned) for ages in (young, due, overdue)]
+    assert waits[0] == pace.widest
+    assert waits[1] < timedelta(seconds=6)
+    assert pace.closest < waits[2] < pace.widest
+
+
+def test_many_tasks_in_flight_are_looked_at_as_soon_as_one_of_them_is_due() -> None:
+    pace, learned = Pace(), [timedelta(seconds=second) for second in range(60, 160)]
+    one = pace.until_next_look([timedelta(seconds=70)], learned)
+    many = pace.until_next_look([timedelta(seconds=70 + age) for age in range(20)], learned)
+    assert many < one
