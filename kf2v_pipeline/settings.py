@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from kf2v_pipeline.errors import SettingsError
 
@@ -20,10 +20,26 @@ NAMES: Mapping[str, str] = {
     "KF2V_LEDGER": "ledger",
     "KF2V_SERVICE": "service",
     "KF2V_MAX_SPEND": "max_spend",
+    "KF2V_MAX_SPEND_PER_DAY": "max_spend_per_day",
+    "KF2V_FRAMES": "frames",
+    "KF2V_FIX_FRAMES": "fix_frames",
+    "KF2V_LONG_PROMPTS": "long_prompts",
+    "KF2V_CATALOG": "catalog",
+    "KF2V_WORKSPACE": "workspace",
 }
 """Every ``KF2V_*`` variable, with the field that it sets."""
 
 API_KEY_NAME = "DASHSCOPE_API_KEY"
+
+FrameMode = Literal["auto", "inline", "upload", "url"]
+PromptMode = Literal["refuse", "cut"]
+
+_CHOICES: Mapping[str, Mapping[str, object]] = {
+    "KF2V_FRAMES": {mode: mode for mode in get_args(FrameMode)},
+    "KF2V_FIX_FRAMES": {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False},
+    "KF2V_LONG_PROMPTS": {mode: mode for mode in get_args(PromptMode)},
+}
+"""Variables that have a few values, with what each of them means."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,15 +54,27 @@ class Settings:
         service: ``local``, ``singapore``, ``beijing``, or a base URL.
         api_key: Never shown; None where the service needs none.
         max_spend: Most that one run may spend, in the service's currency; None for no limit.
+        max_spend_per_day: The same for all runs of a UTC day together.
+        frames: How frames go to the service: by their own URL, inline in the create, by upload, or as each one can.
+        fix_frames: Whether frames that the service would refuse are converted, flattened and scaled down.
+        long_prompts: What becomes of a prompt that is longer than its model reads.
+        catalog: A TOML file that is laid over the catalog of services, models and prices; None for none.
+        workspace: Sub-workspace of the account that the calls belong to; None for the key's own.
     """
 
-    manifest: str = "data/manifest.csv"
-    storage: str = "output"
+    manifest: str = field(default="data/manifest.csv", repr=False)
+    storage: str = field(default="output", repr=False)
     home: Path = Path(".kf2v")
     ledger: str = field(default="", repr=False)
     service: str = "local"
     api_key: str | None = field(default=None, repr=False)
     max_spend: Decimal | None = None
+    max_spend_per_day: Decimal | None = None
+    frames: FrameMode = "auto"
+    fix_frames: bool = False
+    long_prompts: PromptMode = "refuse"
+    catalog: Path | None = None
+    workspace: str | None = None
 
     @property
     def ledger_url(self) -> str:
@@ -72,7 +100,7 @@ class Settings:
     def from_mapping(cls, environment: Mapping[str, str], **flags: Any) -> Settings:
         """Settings from environment variables, with flags (fields of this class by name) on top; None is no flag.
 
-        The home becomes an absolute path, since Dagster starts processes elsewhere.
+        Home and catalog become absolute paths, since Dagster starts processes elsewhere.
 
         Raises:
             SettingsError: A ``KF2V_*`` name is unknown, or a value has no meaning.
@@ -83,8 +111,14 @@ class Settings:
         }
         values.update({name: value for name, value in flags.items() if value is not None})
         values["home"] = Path(values.get("home", cls.home)).expanduser().absolute()
-        if "max_spend" in values:
-            values["max_spend"] = _amount(values["max_spend"])
+        if "catalog" in values:
+            values["catalog"] = Path(values["catalog"]).expanduser().absolute()
+        for name in ("KF2V_MAX_SPEND", "KF2V_MAX_SPEND_PER_DAY"):
+            if NAMES[name] in values:
+                values[NAMES[name]] = _amount(name, values[NAMES[name]])
+        for name, choices in _CHOICES.items():
+            if NAMES[name] in values:
+                values[NAMES[name]] = _choice(name, values[NAMES[name]], choices)
         return cls(**values, api_key=environment.get(API_KEY_NAME) or None)
 
     def evolve(self, **changes: Any) -> Settings:
@@ -101,15 +135,22 @@ def _refuse_unknown_names(environment: Mapping[str, str]) -> None:
     for name in sorted(environment):
         if name.startswith(PREFIX) and name not in NAMES:
             near = get_close_matches(name, NAMES, n=1, cutoff=0.6)
-            fix = f"did you mean {near[0]}" if near else f"the names are {', '.join(NAMES)}"
+            fix = f"perhaps {near[0]} is meant" if near else f"the names are {', '.join(NAMES)}"
             raise SettingsError(name, "there is no such setting", fix)
 
 
-def _amount(text: object) -> Decimal:
+def _choice(name: str, value: object, choices: Mapping[str, object]) -> object:
+    written = str(value).strip().lower()
+    if written not in choices:
+        raise SettingsError(name, f"{value!s} is none of its values", f"write one of {', '.join(choices)}")
+    return choices[written]
+
+
+def _amount(name: str, text: object) -> Decimal:
     try:
         amount = Decimal(str(text).strip())
     except InvalidOperation:
         amount = Decimal("NaN")
     if not amount.is_finite() or amount < 0:
-        raise SettingsError("KF2V_MAX_SPEND", f"{text!s} is no amount of money", "write a number such as 12.50")
+        raise SettingsError(name, f"{text!s} is no amount of money", "write a number such as 12.50")
     return amount

@@ -70,7 +70,7 @@ class WanClient:
         self._key = _header_value("DASHSCOPE_API_KEY", api_key or PLACEHOLDER_KEY)
         self._headers = {"Authorization": f"Bearer {self._key}", "Accept": "application/json"}
         if workspace:
-            self._headers["X-DashScope-WorkSpace"] = _header_value("DASHSCOPE_WORKSPACE_ID", workspace)
+            self._headers["X-DashScope-WorkSpace"] = _header_value("KF2V_WORKSPACE", workspace)
         self._transport = transport
         self._clock = clock
         self._opened: httpx.AsyncClient | None = None

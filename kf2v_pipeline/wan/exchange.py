@@ -34,7 +34,10 @@ _LIMITS = httpx.Limits(
 )
 _REPLY_MAX_BYTES = 8 * 1024 * 1024
 _REPLY_MAX_S = 300.0
-"""A reply that is longer, or drips for longer, is given up; a page of ``list`` has some 60 kB."""
+"""A body that is longer, or drips for longer, is given up; a page of ``list`` has some 60 kB."""
+
+_HEAD_MAX_S = 900.0
+"""A request whose reply has not begun by then is given up, however it drips; 21 MB at 25 kB a second take as long."""
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 _HAPPENED: Mapping[type[Exception], str] = {
@@ -45,6 +48,7 @@ _HAPPENED: Mapping[type[Exception], str] = {
     httpx.PoolTimeout: "no connection of the pool became free in time",
     httpx.ProxyError: "the proxy refused to connect",
     httpx.ReadTimeout: "no reply came in time",
+    asyncio.TimeoutError: "no reply came in time",
     httpx.WriteTimeout: "the request could not be written in time",
     httpx.NetworkError: "the connection broke",
     httpx.RemoteProtocolError: "the connection was closed, or no HTTP was spoken",
@@ -92,7 +96,12 @@ def open_http(base_url: str, transport: httpx.AsyncBaseTransport | None) -> http
 
 
 async def start(
-    http: httpx.AsyncClient, doing: str, request: httpx.Request, *, follow_redirects: bool = False
+    http: httpx.AsyncClient,
+    doing: str,
+    request: httpx.Request,
+    *,
+    follow_redirects: bool = False,
+    give_up_s: float = _HEAD_MAX_S,
 ) -> httpx.Response:
     """Sends the request, once, and returns the reply before its body is read; the caller closes it.
 
@@ -101,26 +110,35 @@ async def start(
         doing: How errors name the operation.
         request: Built by ``http``.
         follow_redirects: Only for requests that may be repeated and carry no key.
+        give_up_s: How long the request may take until the reply's head is there; httpx bounds each step, not the sum.
 
     Raises:
         NotSent: Nothing was written.
         ReplyLost: The request may have been carried out.
     """
     try:
-        return await http.send(request, stream=True, follow_redirects=follow_redirects)
+        return await asyncio.wait_for(http.send(request, stream=True, follow_redirects=follow_redirects), give_up_s)
     except Exception as error:  # noqa: BLE001 - whatever it was, once bytes may have left, the outcome is open
         trouble = as_transport_error(doing, error)
     raise trouble  # outside of `except`: a cause would carry URLs and headers along
 
 
-async def exchange(http: httpx.AsyncClient, doing: str, request: httpx.Request) -> Reply:
+async def exchange(
+    http: httpx.AsyncClient, doing: str, request: httpx.Request, *, give_up_s: float = _HEAD_MAX_S
+) -> Reply:
     """Sends the request, once, and reads the whole reply.
+
+    Args:
+        http: Open connections.
+        doing: How errors name the operation.
+        request: Built by ``http``.
+        give_up_s: As in ``start``.
 
     Raises:
         NotSent: Nothing was written.
         ReplyLost: The request may have been carried out, and the reply is missing, broken, endless or too slow.
     """
-    response = await start(http, doing, request)
+    response = await start(http, doing, request, give_up_s=give_up_s)
     try:
         try:
             body = await _read_body(response)

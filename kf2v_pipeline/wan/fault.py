@@ -31,6 +31,10 @@ class Verdict:
     throttled: bool = False
     may_have_acted: bool = False
 
+    def advise(self, message: str) -> str:
+        """The service's own words, and what a person can do, in one sentence."""
+        return f"{message.rstrip('.')}; {self.fix}."
+
 
 _KEY = Verdict(
     meaning="the API key is missing, wrong, or of another region",

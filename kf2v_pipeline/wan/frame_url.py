@@ -30,16 +30,18 @@ def choose(frame: Frame, mode: Mode) -> Way:
     """How that frame travels.
 
     ``auto`` leaves public URLs to the service, and sends all else inline while it fits, else by upload. What lies in
-    the vendor's temporary storage can't be read by anybody, so it goes by its URL in every mode.
+    the vendor's temporary storage can't be read by anybody, so it goes by its URL in every mode. What has to be fixed
+    never does.
 
     Raises:
         FrameError: The mode can't carry this frame.
     """
-    if frame.location.startswith(_TEMPORARY_PREFIX):
+    if is_temporary(frame.location):
         return "url"
-    public = is_public_url(frame.location)
+    public = frame.fix is None and is_public_url(frame.location)
     if mode == "url" and not public:
-        what = "the service can't fetch it, since it is no public http(s) URL"
+        reason = "it is no public http(s) URL" if frame.fix is None else "it is fixed before it is sent"
+        what = f"the service can't fetch it, since {reason}"
         raise FrameError(redact(frame.location), what, "choose auto, inline or upload for the frames")
     if mode == "url" or (mode == "auto" and public):
         return "url"
@@ -64,6 +66,11 @@ def data_uri(content: bytes, format: str) -> str:  # noqa: A002 - Pillow's word 
 def data_uri_bytes(size_bytes: int, format: str) -> int:  # noqa: A002 - Pillow's word for it, as in Frame
     """Length of the ``data:`` URI of a file of that size."""
     return len(f"data:{_MIME[format]};base64,") + (size_bytes + 2) // 3 * 4
+
+
+def is_temporary(location: str) -> bool:
+    """Whether it lies in the vendor's temporary storage, where only the service can read it."""
+    return location.startswith(_TEMPORARY_PREFIX)
 
 
 def is_public_url(location: str) -> bool:

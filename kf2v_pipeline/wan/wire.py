@@ -86,7 +86,7 @@ def create_body(clip: Clip, model: Model, first_frame_url: str, last_frame_url: 
     asked["negative_prompt"] = clip.negative_prompt
     parameters = {
         "resolution": clip.resolution,
-        "duration": model.default_duration_s if len(model.durations_s) > 1 else None,  # elsewhere it can't be chosen
+        "duration": clip.duration_s if len(model.durations_s) > 1 else None,  # elsewhere it can't be chosen
         "prompt_extend": clip.prompt_extend,
         "watermark": clip.watermark,
         "seed": clip.seed,

@@ -3,35 +3,79 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import PurePosixPath
-from urllib.parse import urlsplit
+import hashlib
+from dataclasses import replace
+from typing import Literal
 
+from kf2v_pipeline.domain.address import redact
 from kf2v_pipeline.domain.clip import Clip, Frame
+from kf2v_pipeline.errors import FrameError
+from kf2v_pipeline.media.frames import inspect_frame
 from kf2v_pipeline.wan.client import WanClient
-from kf2v_pipeline.wan.frame_url import choose, data_uri
-from kf2v_pipeline.workflow.plan import read_clip_frame
+from kf2v_pipeline.wan.frame_url import Mode, choose, data_uri
+from kf2v_pipeline.workflow.look import fix_one, read_frame
+from kf2v_pipeline.workflow.seal import SealedAddresses
+
+Column = Literal["first_frame", "last_frame"]
 
 
-async def frame_urls(clip: Clip, client: WanClient) -> tuple[str, str | None]:
-    """The addresses of the first and the last frame, as the service is to be told.
+class FrameSender:
+    """Tells the service where a clip's frames are.
+
+    Args:
+        sealed: Knows the addresses that the ledger does not keep; None where nobody does.
+        mode: How frames travel.
+    """
+
+    def __init__(self, sealed: SealedAddresses | None = None, mode: Mode = "auto") -> None:
+        self._sealed = sealed
+        self._mode = mode
+
+    async def urls(self, clip: Clip, client: WanClient) -> tuple[str, str | None]:
+        """The addresses of the first and the last frame, as the service is to be told.
+
+        Raises:
+            FrameError: A frame can't be read any more, is not the one that was planned, or can't travel so.
+            TransportError: An upload did not end well; nothing was paid.
+            ServiceError: The service refuses an upload.
+        """
+        first_url = await self._url(clip, "first_frame", clip.first_frame, client)
+        if clip.last_frame is None:
+            return first_url, None
+        return first_url, await self._url(clip, "last_frame", clip.last_frame, client)
+
+    async def _url(self, clip: Clip, column: Column, frame: Frame, client: WanClient) -> str:
+        if frame.sealed and self._sealed is not None:
+            location = await asyncio.to_thread(self._sealed.address, clip.clip_id, column, frame)
+            frame = replace(frame, location=location)
+        if not frame.is_seen or (not frame.sealed and choose(frame, self._mode) == "url"):
+            return frame.location
+        # Also where a sealed one goes by its URL: its row may have changed, and its signature may have run out.
+        frame, content = await asyncio.to_thread(read_clip_frame, frame)
+        way = choose(frame, self._mode)
+        if way == "url":
+            return frame.location
+        if way == "inline":
+            return data_uri(content, frame.format)
+        return await client.upload(f"{frame.sha256[:16]}.{frame.format.lower()}", content, clip.model)
+
+
+def read_clip_frame(frame: Frame) -> tuple[Frame, bytes]:
+    """The frame as it is to be sent, read again, and its bytes.
+
+    Args:
+        frame: With its whole address.
 
     Raises:
-        FrameError: A frame can't be read any more, or is not the one that was planned.
-        TransportError: An upload did not end well; nothing was paid.
-        ServiceError: The service refuses an upload.
+        FrameError: The file can't be read any more, or is not the one that was planned.
     """
-    first_url = await _frame_url(clip.first_frame, clip.model, client)
-    if clip.last_frame is None:
-        return first_url, None
-    return first_url, await _frame_url(clip.last_frame, clip.model, client)
-
-
-async def _frame_url(frame: Frame, model: str, client: WanClient) -> str:
-    way = choose(frame, "auto")
-    if way == "url":
-        return frame.location
-    content = await asyncio.to_thread(read_clip_frame, frame)
-    if way == "inline":
-        return data_uri(content, frame.format)
-    name = PurePosixPath(urlsplit(frame.location).path).name or "frame"
-    return await client.upload(name, content, model)
+    content = read_frame(frame.location, fix=frame.fix is not None)
+    if hashlib.sha256(content).hexdigest() != frame.sha256:
+        raise FrameError(redact(frame.location), "the file changed since it was planned", "run again")
+    if frame.fix is None:
+        return frame, content
+    fixed = fix_one(content)
+    if fixed is None:
+        raise FrameError(redact(frame.location), "it can't be fixed any more", "save it as a JPEG or PNG")
+    made = inspect_frame(fixed.content, frame.location)  # another version of Pillow may have planned it
+    return replace(frame, size_bytes=made.size_bytes, format=made.format), fixed.content

@@ -94,6 +94,10 @@ class TestCreate:
         create(handler, workspace="ws-1")
         assert handler.seen[0].headers["X-DashScope-WorkSpace"] == "ws-1"
 
+    def test_a_sub_workspace_that_no_header_takes_is_named_as_its_setting(self, create: Ask, answer: Answer) -> None:
+        with pytest.raises(SettingsError, match="KF2V_WORKSPACE"):
+            create(answer(), workspace="ws 1")
+
     def test_prompts_travel_in_any_script(self, create: Ask, answer: Answer, make_clip: Callable[..., Clip]) -> None:
         handler = answer(200, ACCEPTED)
         create(handler, clip=make_clip(prompt="一只黑色小猫 🐈 \ud800"))

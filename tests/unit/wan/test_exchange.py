@@ -211,6 +211,26 @@ def test_a_reply_that_does_not_come_in_time_is_lost(sent: bytes) -> None:
         asyncio.run(main())
 
 
+def test_a_head_that_drips_without_end_is_given_up() -> None:
+    """Each byte comes in time, so no timeout of the library ever ends it."""
+
+    async def drip(writer: asyncio.StreamWriter, _: int) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nX: ")
+        while not writer.is_closing():
+            writer.write(b"a")
+            await asyncio.sleep(0.01)
+
+    async def main() -> None:
+        async with SocketServer(drip) as server:
+            url = f"http://127.0.0.1:{server.port}/"
+            async with open_http(url, None) as connections:
+                request = connections.build_request("POST", url, timeout=5)
+                await exchange(connections, "create", request, give_up_s=0.2)
+
+    with pytest.raises(ReplyLost, match="create: no reply came in time"):
+        asyncio.run(main())
+
+
 def test_a_cancelled_create_ends_at_once_and_is_not_sent_again(creates: Creates) -> None:
     async def main() -> int:
         arrived = asyncio.Event()

@@ -43,6 +43,14 @@ def test_a_frame_goes_the_way_that_its_place_and_size_allow(
     assert choose(make_frame(location=location, size_bytes=size_bytes), mode) == way
 
 
+@pytest.mark.parametrize(("mode", "way"), [("auto", "inline"), ("inline", "inline"), ("upload", "upload")])
+def test_a_frame_that_is_fixed_never_goes_by_its_own_url(make_frame: MakeFrame, mode: str, way: str) -> None:
+    fixed = make_frame(location=PUBLIC, fix="flattened on white")
+    assert choose(fixed, mode) == way
+    with pytest.raises(FrameError, match="it is fixed before it is sent"):
+        choose(fixed, "url")
+
+
 @pytest.mark.parametrize(
     ("location", "mode", "words"),
     [

@@ -49,11 +49,11 @@ class TestCreate:
         assert made["parameters"] == {"resolution": "480P", "prompt_extend": False, "watermark": True, "seed": 0}
 
     def test_the_media_protocol_names_each_frame_and_the_seconds(self, make_clip: MakeClip) -> None:
-        clip = make_clip(model="wan2.7-i2v", resolution="720P", prompt="a cat")
+        clip = make_clip(model="wan2.7-i2v", resolution="720P", prompt="a cat", duration_s=12)
         made = wire.create_body(clip, BEIJING.model("wan2.7-i2v"), FIRST, LAST)
         media = [{"type": "first_frame", "url": FIRST}, {"type": "last_frame", "url": LAST}]
         assert made["input"] == {"media": media, "prompt": "a cat"}
-        assert made["parameters"]["duration"] == 5
+        assert made["parameters"]["duration"] == 12
 
     def test_the_body_carries_the_services_spelling_of_the_model(self, make_clip: MakeClip) -> None:
         clip = make_clip(model="wan2.1-kf2v-plus")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,12 @@ from PIL import Image
 from kf2v_pipeline.domain.clip import Frame
 from kf2v_pipeline.domain.price import Money
 from kf2v_pipeline.domain.problem import Problem
-from kf2v_pipeline.errors import FrameError, SettingsError
+from kf2v_pipeline.errors import SettingsError
 from kf2v_pipeline.storage.ledger import Ledger
 from kf2v_pipeline.storage.manifest import read_manifest
 from kf2v_pipeline.wan.catalog import load_catalog
 from kf2v_pipeline.wan.service import Service
-from kf2v_pipeline.workflow.plan import Plan, make_plan, read_clip_frame
+from kf2v_pipeline.workflow.plan import Plan, make_plan
 
 CATALOG = load_catalog()
 
@@ -66,9 +67,9 @@ def service_for(name: str | None) -> Service:
     return CATALOG.service(name or "local")
 
 
-def plan_of(folder: Path, ledger: Ledger, *rows: Mapping[str, Any], default: str = "local") -> Plan:
+def plan_of(folder: Path, ledger: Ledger, *rows: Mapping[str, Any], default: str = "local", **choices: Any) -> Plan:
     manifest = read_manifest(str(write_manifest(folder, *rows)))
-    return make_plan(manifest, service_for=lambda name: service_for(name or default), frame_cache=ledger)
+    return make_plan(manifest, service_for=lambda name: service_for(name or default), frame_cache=ledger, **choices)
 
 
 def sole_problem(plan: Plan) -> Problem:
@@ -113,6 +114,14 @@ def test_prices_are_those_of_service_model_and_resolution(batch: Path, ledger: L
     assert plan.prices == {"c1": None}
 
 
+def test_a_longer_video_is_another_video_and_costs_more(batch: Path, ledger: Ledger) -> None:
+    row = {"model": "wan2.7-i2v", "resolution": "720P", "seed": 1}
+    plan = plan_of(batch, ledger, row, {**row, "duration": "5"}, {**row, "duration": "15"}, default="beijing")
+    assert [clip.duration_s for clip in plan.clips] == [5, 5, 15]
+    assert [money.amount for money in plan.prices.values() if money] == [Decimal(3), Decimal(3), Decimal(9)]
+    assert plan.clips[0].fingerprint == plan.clips[1].fingerprint != plan.clips[2].fingerprint
+
+
 BAD_FRAMES: Mapping[str, Callable[[], bytes]] = {
     "text.png": lambda: b"no picture",
     "cut.png": lambda: picture()[:-100],
@@ -134,6 +143,8 @@ BAD_FRAMES: Mapping[str, Callable[[], bytes]] = {
         ({"prompt": "字" * 900}, "prompt", "cuts off all beyond 800 in silence", "shorten it by 100"),
         ({"negative_prompt": "x" * 501}, "negative_prompt", "it has 501 characters", "shorten it by 1"),
         ({"service": "singapoor"}, "service", "", ""),
+        ({"duration": "10"}, "duration", "makes no video of 10 s", "use 5, or leave it empty"),
+        ({"duration": "16", "model": "wan2.7-i2v"}, "duration", "no video of 16 s", "use 2 to 15, or leave it empty"),
         ({"template": "hanfu-1", "last_frame": "", "model": "wan2.7-i2v"}, "template", "takes no template", "leave it"),
         ({"first_frame": "none.png"}, "first_frame", "none.png: there is no such file", "correct the path"),
         ({"last_frame": "none.png"}, "last_frame", "none.png: there is no such file", "correct the path"),
@@ -274,20 +285,94 @@ def test_a_bad_frame_is_looked_at_again_once_it_is_mended(batch: Path, ledger: L
     assert len(plan_of(batch, ledger, {}).clips) == 1
 
 
-def test_a_planned_frame_is_read_again_to_be_sent(batch: Path, ledger: Ledger) -> None:
-    frame = plan_of(batch, ledger, {}).clips[0].first_frame
-    assert read_clip_frame(frame) == (batch / "first.png").read_bytes()
+def test_a_long_prompt_is_cut_by_choice_and_its_author_is_told(batch: Path, ledger: Ledger) -> None:
+    row = {"prompt": "字" * 801, "negative_prompt": "x" * 502}
+    plan = plan_of(batch, ledger, row, long_prompts="cut")
+    assert (plan.clips[0].prompt, plan.clips[0].negative_prompt) == ("字" * 800, "x" * 500)
+    assert [(problem.column, problem.blocking) for problem in plan.problems] == [
+        ("prompt", False),
+        ("negative_prompt", False),
+    ]
+    assert "it has 801 characters, and all beyond 800 were cut off" in plan.problems[0].what
 
 
-def test_a_frame_that_changed_since_it_was_planned_is_not_sent(batch: Path, ledger: Ledger) -> None:
-    frame = plan_of(batch, ledger, {}).clips[0].first_frame
-    (batch / "first.png").write_bytes(picture(99))
-    with pytest.raises(FrameError, match="the file changed since it was planned; run again"):
-        read_clip_frame(frame)
+def test_a_prompt_that_fits_is_the_same_clip_whether_others_are_cut_or_not(batch: Path, ledger: Ledger) -> None:
+    rows = {"prompt": "x" * 800}, {"prompt": ""}
+    assert plan_of(batch, ledger, *rows, long_prompts="cut") == plan_of(batch, ledger, *rows)
 
 
-def test_a_frame_that_is_gone_since_it_was_planned_is_a_frame_error(batch: Path, ledger: Ledger) -> None:
-    frame = plan_of(batch, ledger, {}).clips[0].first_frame
-    (batch / "first.png").unlink()
-    with pytest.raises(FrameError, match="there is no such file"):
-        read_clip_frame(frame)
+@pytest.mark.parametrize(
+    ("mode", "column", "what"),
+    [("url", "first_frame", "no public http(s) URL"), ("inline", "last_frame", "more than fit into a create")],
+)
+def test_a_frame_that_can_not_travel_as_was_chosen_is_told_before_anything_is_paid(
+    batch: Path, ledger: Ledger, mode: str, column: str, what: str
+) -> None:
+    (batch / "last.png").write_bytes(picture(size=(1800, 1500), kind="BMP"))
+    blocking = [problem for problem in plan_of(batch, ledger, {}, mode=mode).problems if problem.blocking]
+    assert (blocking[0].column, what in blocking[0].what) == (column, True)
+
+
+def test_an_odd_frame_is_fixed_by_choice_and_its_author_is_told(batch: Path, ledger: Ledger) -> None:
+    (batch / "first.png").write_bytes(picture(mode="RGBA"))
+    assert plan_of(batch, ledger, {}).clips == ()
+
+    plan = plan_of(batch, ledger, {}, fix_frames=True)
+
+    first = plan.clips[0].first_frame
+    assert (first.fix, first.format) == ("flattened on white, saved as PNG", "PNG")
+    assert first.sha256 == sha256((batch / "first.png").read_bytes()).hexdigest()
+    problem = sole_problem(plan)
+    assert (problem.column, problem.blocking) == ("first_frame", False)
+    assert "it is fixed before it is sent: flattened on white" in problem.what
+
+
+def test_what_is_fixed_is_remembered_and_only_where_it_was_asked_for(batch: Path, ledger: Ledger) -> None:
+    (batch / "first.png").write_bytes(picture(mode="RGBA"))
+    fixed = plan_of(batch, ledger, {}, fix_frames=True)
+    assert plan_of(batch, ledger, {}, fix_frames=True) == fixed
+    assert plan_of(batch, ledger, {}).clips == ()
+
+
+def test_a_good_frame_stays_the_same_clip_where_others_are_fixed(batch: Path, ledger: Ledger) -> None:
+    assert plan_of(batch, ledger, {}, fix_frames=True) == plan_of(batch, ledger, {})
+
+
+def test_a_large_file_is_read_where_it_can_be_fixed(batch: Path, ledger: Ledger) -> None:
+    (batch / "first.png").write_bytes(picture(size=(3600, 3600), mode="L", kind="BMP"))
+    plan = plan_of(batch, ledger, {}, fix_frames=True)
+    assert plan.clips[0].first_frame.fix == "saved as PNG"
+
+
+def test_what_can_not_be_fixed_is_told_as_it_is_without_the_choice(batch: Path, ledger: Ledger) -> None:
+    (batch / "first.png").write_text("no picture")
+    plain, fixed = plan_of(batch, ledger, {}), plan_of(batch, ledger, {}, fix_frames=True)
+    assert fixed.problems == plain.problems
+    assert sole_problem(fixed).blocking
+
+
+def test_a_frame_in_the_vendors_temporary_storage_is_let_through_unseen(batch: Path, ledger: Ledger) -> None:
+    location = "oss://dashscope-instant/52af/2025-07-12/b744/first.png"
+    plan = plan_of(batch, ledger, {"first_frame": location})
+    first = plan.clips[0].first_frame
+    assert (first.location, first.is_seen) == (location, False)
+    problem = sole_problem(plan)
+    assert (problem.column, problem.blocking) == ("first_frame", False)
+    assert "only the service can read it" in problem.what
+    other = plan_of(batch, ledger, {"first_frame": f"{location}?x"}).clips[0]
+    assert other.fingerprint != plan.clips[0].fingerprint
+
+
+def test_an_address_with_a_secret_is_read_and_kept_nowhere(ledger: Ledger, tmp_path: Path) -> None:
+    store = fsspec.filesystem("memory")
+    store.pipe_file("/user:s3cret@signed/a.png", picture(1))
+    store.pipe_file("/signed/b.png", picture(2))
+    (tmp_path / "m.csv").write_text(
+        "clip_id,first_frame,last_frame\nc1,simplecache::memory://user:s3cret@signed/a.png,memory://signed/b.png\n"
+    )
+    plan = make_plan(read_manifest(str(tmp_path / "m.csv")), service_for=service_for, frame_cache=ledger)
+    first, last = plan.clips[0].first_frame, plan.clips[0].last_frame
+    assert last is not None
+    assert (first.location, first.sealed) == ("simplecache::memory://signed/a.png", True)
+    assert (last.location, last.sealed) == ("memory://signed/b.png", False)
+    assert "s3cret" not in f"{plan}"
