@@ -16,7 +16,7 @@ ui: $(VENV)/.run ## Open Dagster's web UI on the same instance: http://127.0.0.1
 	$(BIN)/kf2v ui
 
 test: $(VENV)/.dev ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(VENV)/.dev ## Lint, format, types and layers
 	$(BIN)/ruff check .

@@ -117,17 +117,22 @@ class BudgetReached(LedgerError):
         committed: What is spent or reserved already.
         wanted: What was asked for on top.
         currency: ISO 4217 code.
+        per_day: Whether it is the budget of a UTC day; else that of a run.
     """
 
-    def __init__(self, *, limit: str, committed: str, wanted: str, currency: str) -> None:
+    def __init__(self, *, limit: str, committed: str, wanted: str, currency: str, per_day: bool = False) -> None:
+        fix = "raise --max-spend (KF2V_MAX_SPEND) to go on"
+        if per_day:
+            fix = "it begins anew at 00:00 UTC; raise --max-spend-per-day (KF2V_MAX_SPEND_PER_DAY) to go on now"
         super().__init__(
-            f"The budget of {limit} {currency} is reached: {committed} is spent or reserved, "
-            f"and the next clip costs {wanted}; raise --max-spend (KF2V_MAX_SPEND) to go on."
+            f"The budget of {limit} {currency}{' a day' if per_day else ''} is reached: {committed} is spent or "
+            f"reserved, and the next clip costs {wanted}; {fix}."
         )
         self.limit = limit
         self.committed = committed
         self.wanted = wanted
         self.currency = currency
+        self.per_day = per_day
 
 
 class ServiceError(Kf2vError):

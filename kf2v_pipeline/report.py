@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +11,7 @@ from rich.text import Text
 from kf2v_pipeline.domain.policy import Standing
 from kf2v_pipeline.domain.problem import Problem
 from kf2v_pipeline.orchestration.batch import BatchResult
+from kf2v_pipeline.words import counted, length, money
 from kf2v_pipeline.workflow.forecast import Forecast
 from kf2v_pipeline.workflow.outcome import Outcome, Verdict
 
@@ -45,6 +45,8 @@ def forecast_report(result: Forecast, storage: str) -> dict[str, Any]:
         "created_tasks": result.count(Standing.PLANNED),
         "spend": dict(result.cost),
         "unpriced": list(result.unpriced),
+        "over_budget": list(result.over_budget),
+        "expected_s": None if result.expected is None else round(result.expected.total_seconds()),
         "storage": storage,
         "failures": [
             {"clip_id": attempt.clip_id, "code": attempt.error_code, "message": attempt.error_message}
@@ -61,17 +63,17 @@ def print_batch(console: Console, result: BatchResult) -> None:
     if not result.outcomes:
         console.print("No clip to render.")
     elif already == len(result.outcomes):
-        console.print(f"All {already} clips were stored already; no task was created.")
+        console.print(f"All was stored already ({counted(already, 'clip')}); no task was created.")
     else:
-        words = [f"{stored} clips stored", f"{already} stored already" if already else ""]
+        words = [f"{counted(stored, 'clip')} stored", f"{already} stored already" if already else ""]
         words += [f"{len(result.of(verdict))} {verdict.value}" for verdict in (Verdict.FAILED, Verdict.LEFT)]
         words = [word for word in words if word and not word.startswith("0 ")]
         done = ", ".join(words) or "Nothing stored"
-        console.print(f"{done}; {_tasks(result.created_tasks)}, {_money(result.spend)}.")
+        console.print(
+            f"{done}; {counted(result.created_tasks, 'task')} created, {money(result.spend, nothing='no cost')}."
+        )
     for outcome in result.of(Verdict.FAILED):
         console.print(Text(f"✗ {outcome.clip.clip_id}: {outcome.code}: {outcome.message}", style="red"))
-    for notice in result.notices:
-        console.print(Text(f"! {notice}", style="yellow"))
     console.print(f"Videos, tables and gallery: {result.storage}")
 
 
@@ -79,12 +81,19 @@ def print_forecast(console: Console, result: Forecast) -> None:
     """Says what a run would do."""
     _print_problems(console, result.plan.problems)
     console.print(
-        f"{result.count(Standing.PLANNED)} clips to render for {_money(result.cost)}, "
+        f"{counted(result.count(Standing.PLANNED), 'clip')} to render for {money(result.cost, nothing='no cost')}, "
         f"{result.count(Standing.IN_FLIGHT)} in flight, {result.count(Standing.STORED)} stored already, "
         f"{result.count(Standing.FAILED)} failed for good."
     )
     if result.unpriced:
         console.print(f"! The price of {len(result.unpriced)} of them is not known.", style="yellow")
+    for sentence in result.over_budget:
+        console.print(f"! {sentence}", style="yellow")
+    if result.expected is None:
+        lanes = ", ".join(result.unlearned)
+        console.print(f"How long that takes is not known yet: {lanes} has made no video so far.")
+    elif result.expected:
+        console.print(f"By the quotas and the last tasks of each lane that takes about {length(result.expected)}.")
     for attempt in result.failures:
         console.print(Text(f"✗ {attempt.clip_id}: {attempt.error_code}: {attempt.error_message}", style="red"))
 
@@ -106,12 +115,3 @@ def _rejection(problem: Problem) -> dict[str, Any]:
         "what": problem.what,
         "fix": problem.fix,
     }
-
-
-def _tasks(count: int) -> str:
-    return f"{count} task{'' if count == 1 else 's'} created"
-
-
-def _money(amounts: dict[str, Decimal]) -> str:
-    spent = [f"{amount:.2f} {currency}" for currency, amount in amounts.items() if amount]
-    return " + ".join(spent) if spent else "no cost"

@@ -22,6 +22,9 @@ from .scenario import Scenario
 from .store import Store
 from .task import Status, Task
 
+POLICIES_PER_SECOND = 100
+"""Upload policies that an account may ask for, for each model (page of temporary uploads)."""
+
 Move = tuple[datetime, datetime, str, Callable[[datetime], None]]
 """When, then what came first, then which task; and what happens."""
 
@@ -47,6 +50,7 @@ class Backend:
         self._freed_at: dict[str, datetime] = {}
         self._creates: dict[str, RateWindow] = {name: RateWindow() for name in MODELS}
         self._queries = RateWindow()
+        self._policies: dict[str | None, RateWindow] = {name: RateWindow() for name in (*MODELS, None)}
         self.most_in_process: Counter[str] = Counter()
         for task in sorted(store.tasks(), key=lambda task: task.created_at):
             self._remember(task)
@@ -74,6 +78,15 @@ class Backend:
             Refused: The quota is used up.
         """
         if not self._queries.admit(self._clock.now(), self._scenario.query_qps):
+            raise Refused(RATE_EXCEEDED)
+
+    def admit_policy(self, model: str) -> None:
+        """Count an upload policy against the model's quota; models that nobody knows share one.
+
+        Raises:
+            Refused: The quota is used up.
+        """
+        if not self._policies[model if model in MODELS else None].admit(self._clock.now(), POLICIES_PER_SECOND):
             raise Refused(RATE_EXCEEDED)
 
     # -- what happens to a task ----------------------------------------------------------------------------------

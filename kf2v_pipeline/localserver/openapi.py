@@ -83,6 +83,7 @@ def _list() -> Schema:
         "start_time": instant,
         "end_time": instant,
         "model_name": _TEXT,
+        "api_key_id": _TEXT,
         "status": {"enum": [status.value for status in Status]},
         "page_no": number,
         "page_size": {**number, "maximum": LARGEST_PAGE},

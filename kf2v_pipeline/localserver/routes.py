@@ -159,6 +159,7 @@ async def _policy(call: Call) -> Response:
     model = query.get("model")
     if not model:
         raise Refused(NO_MODEL)
+    call.service.backend.admit_policy(model)
     data = call.service.uploads.policy(
         model=model, request_id=call.request_id, upload_url=host_url(call.request) + UPLOAD_PATH
     )

@@ -16,7 +16,10 @@ _READ: Mapping[type, Callable[[str], object]] = {
     Remedy: Remedy,
 }
 _READERS = {
-    name: _READ[kind] for name, hint in get_type_hints(Attempt).items() for kind in get_args(hint) if kind in _READ
+    name: _READ[kind]
+    for name, hint in get_type_hints(Attempt).items()
+    for kind in get_args(hint) or (hint,)
+    if kind in _READ
 }
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ from kf2v_pipeline.domain.reading import TaskStatus
 from kf2v_pipeline.errors import ServiceError, StorageError, TransportError, VideoError
 from kf2v_pipeline.media.preview import previews
 from kf2v_pipeline.media.probe import Film, probe
-from kf2v_pipeline.storage.layout import poster_path, strip_path, video_path
+from kf2v_pipeline.storage.layout import poster_path, sidecar_path, strip_path, video_path
+from kf2v_pipeline.storage.sidecar import read_sidecar, write_sidecar
 from kf2v_pipeline.storage.store import Store
 from kf2v_pipeline.wan.client import WanClient
 from kf2v_pipeline.workflow.desk import Desk
@@ -28,8 +31,8 @@ class Collector:
     """Collects videos into one store.
 
     Args:
-        incoming: A folder on this machine where downloads wait until they are checked; half a download that was
-            left there is gone on with.
+        incoming: A folder on this machine where downloads wait until the store has them; what was left there, half a
+            download or a whole one, is gone on with.
     """
 
     def __init__(self, store: Store, incoming: Path) -> None:
@@ -46,13 +49,14 @@ class Collector:
             video_url: Where the video lies; None to ask the service for it.
         """
         wait = FIRST_WAIT
+        resumes = video_url is None
         while True:
             try:
-                if video_url is None:
-                    video_url = await self._ask(client, attempt)
-                detail = await self._store_video(client, clip, attempt, video_url)
+                detail = await asyncio.to_thread(self._find_stored, clip, attempt) if resumes else None
+                if detail is None:
+                    detail = await self._store_video(client, clip, attempt, video_url, at=desk.clock)
             except (ServiceError, TransportError, VideoError, StorageError) as error:
-                if desk.clock() >= attempt.expires_at:
+                if desk.clock() >= attempt.expires_at and not self._film(attempt).exists():
                     desk.decide(clip, self._expire(desk, attempt))
                     return
                 if wait >= timedelta(seconds=4):
@@ -64,13 +68,14 @@ class Collector:
                 await asyncio.sleep(wait.total_seconds())
                 wait = min(wait * 2, LONGEST_WAIT)
             else:
-                desk.decide(clip, desk.record(attempt, FactKind.VIDEO_STORED, stored_at=desk.clock(), **detail))
+                desk.decide(clip, desk.record(attempt, FactKind.VIDEO_STORED, **detail))
                 return
 
     async def restore(self, client: WanClient, clip: Clip, attempt: Attempt) -> bool:
         """Puts a stored video that is not in the store any more back there, if the service still has it."""
+        stored_at = attempt.stored_at
         try:
-            await self._store_video(client, clip, attempt, await self._ask(client, attempt))
+            await self._store_video(client, clip, attempt, None, at=lambda: stored_at)
         except (ServiceError, TransportError, VideoError):
             return False
         return True
@@ -91,26 +96,58 @@ class Collector:
             remedy=Remedy.PERSON,
         )
 
-    async def _store_video(self, client: WanClient, clip: Clip, attempt: Attempt, video_url: str) -> dict[str, Any]:
-        part = self._incoming / f"{attempt.attempt_id}.mp4"
-        await self._download(client, video_url, part)
-        sha256 = await asyncio.to_thread(_digest, part)
-        detail: dict[str, Any] = {"sha256": sha256, "size_bytes": part.stat().st_size}
+    def _find_stored(self, clip: Clip, attempt: Attempt) -> Mapping[str, Any] | None:
+        """What is on record of the attempt's video beside it, where a process ended just after it was stored."""
+        path = sidecar_path(clip.clip_id, clip.fingerprint)
         try:
-            detail |= _facts_of(await asyncio.to_thread(probe, part))
+            if not self._store.exists(path):
+                return None
+            told, facts = read_sidecar(self._store.read_bytes(path))
+        except ValueError:
+            return None
+        detail = facts[-1].detail
+        if (
+            told.attempt_id != attempt.attempt_id
+            or self._store.size_bytes(detail["video_path"]) != detail["size_bytes"]
+        ):
+            return None
+        self._film(attempt).unlink(missing_ok=True)
+        return detail
+
+    def _film(self, attempt: Attempt) -> Path:
+        """Where the attempt's video lies on this machine, once all of it is here, until it is in the store."""
+        return self._incoming / f"{attempt.attempt_id}.mp4"
+
+    async def _store_video(
+        self,
+        client: WanClient,
+        clip: Clip,
+        attempt: Attempt,
+        video_url: str | None,
+        *,
+        at: Callable[[], datetime | None],
+    ) -> Mapping[str, Any]:
+        film = self._film(attempt)
+        if not film.exists():
+            await self._download(client, video_url or await self._ask(client, attempt), film)
+        sha256 = await asyncio.to_thread(_digest, film)
+        detail: dict[str, Any] = {"sha256": sha256, "size_bytes": film.stat().st_size}
+        try:
+            detail |= _facts_of(await asyncio.to_thread(probe, film))
         except VideoError as error:
             if self._refused.get(attempt.attempt_id) != sha256:
                 self._refused[attempt.attempt_id] = sha256
-                part.unlink(missing_ok=True)
+                film.unlink(missing_ok=True)
                 raise
             # Twice the same bytes: this is what the service made and bills, so it is kept, and its flaw is told.
             detail |= {"error_code": "VideoDamaged", "error_message": f"The service's own file is flawed: {error}."}
-        path = video_path(clip.clip_id, clip.fingerprint)
-        await asyncio.to_thread(self._promote, part, clip, path)
-        return {"video_path": path, **detail}
+        detail |= {"video_path": video_path(clip.clip_id, clip.fingerprint), "stored_at": at()}
+        await asyncio.to_thread(self._promote, film, clip, replace(attempt, **detail))
+        return detail
 
-    async def _download(self, client: WanClient, video_url: str, part: Path) -> None:
-        """Streams the video to a file, going on where an earlier try ended."""
+    async def _download(self, client: WanClient, video_url: str, film: Path) -> None:
+        """Streams the video to a file, going on where an earlier try ended; it gets its name once all of it is here."""
+        part = film.with_suffix(".part")
         try:
             async with client.download(video_url, start_byte=_start_byte(part)) as body:
                 with part.open("r+b" if body.start_byte else "wb") as file:
@@ -118,19 +155,25 @@ class Collector:
                     async for chunk in body:
                         file.write(chunk)
                     size_bytes = file.tell()
+            if body.total_bytes is not None and size_bytes != body.total_bytes:
+                raise TransportError("download", f"{size_bytes} of {body.total_bytes} bytes arrived")
+            part.replace(film)
         except OSError as error:
             raise StorageError(str(part), str(error), "make room for the download") from error
-        if body.total_bytes is not None and size_bytes != body.total_bytes:
-            raise TransportError("download", f"{size_bytes} of {body.total_bytes} bytes arrived")
 
-    def _promote(self, part: Path, clip: Clip, path: str) -> None:
-        """Puts a checked video and its pictures into the store."""
-        self._store.put_file(part, path)
+    def _promote(self, film: Path, clip: Clip, attempt: Attempt) -> None:
+        """Puts a checked video into the store, and then its sidecar and its pictures.
+
+        Args:
+            attempt: As it is once the video is stored.
+        """
+        self._store.put_file(film, video_path(clip.clip_id, clip.fingerprint))
+        self._store.write_bytes(sidecar_path(clip.clip_id, clip.fingerprint), write_sidecar(clip, attempt))
         with suppress(VideoError, StorageError):  # the gallery makes missing pictures; the video is what was paid for
-            pictures = previews(part)
+            pictures = previews(film)
             self._store.write_bytes(poster_path(clip.clip_id, clip.fingerprint), pictures.poster)
             self._store.write_bytes(strip_path(clip.clip_id, clip.fingerprint), pictures.strip)
-        part.unlink(missing_ok=True)
+        film.unlink(missing_ok=True)
 
 
 def _digest(path: Path) -> str:

@@ -8,9 +8,10 @@ from typing import Protocol
 
 from kf2v_pipeline.domain.attempt import Attempt, FactKind
 from kf2v_pipeline.domain.clip import Clip
-from kf2v_pipeline.domain.price import Money
+from kf2v_pipeline.domain.price import Budget
 from kf2v_pipeline.storage.ledger import Driver, Ledger
 from kf2v_pipeline.storage.store import Store
+from kf2v_pipeline.workflow.frames import FrameSender
 from kf2v_pipeline.workflow.tempo import Tempo
 
 
@@ -22,13 +23,17 @@ class Desk(Protocol):
     clock: Callable[[], datetime]
     driver: Driver
     tempo: Tempo
-    budget: Callable[[str], Money | None]
+    budget: Budget
+    frames: FrameSender
 
     def tries(self, attempt: Attempt) -> int:
         """Attempts that count against the limits, this one among them."""
 
     def record(self, attempt: Attempt, kind: FactKind, **detail: object) -> Attempt:
         """Writes a fact, tells the listener, and gives the attempt as it is now."""
+
+    def may_send(self, attempt: Attempt) -> bool:
+        """Whether a prepared attempt is still this drive's to send."""
 
     def collect(self, clip: Clip, attempt: Attempt, video_url: str | None) -> None:
         """Queues a succeeded attempt for download, the soonest to expire first."""

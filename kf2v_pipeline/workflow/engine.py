@@ -6,32 +6,28 @@ What a lane does next is decided in ``domain.policy``; sending and looking is ``
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-import uuid
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 
 from kf2v_pipeline.domain.attempt import Attempt, Fact, FactKind, State
 from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.policy import Standing, retry_at, standing
-from kf2v_pipeline.domain.price import Money
+from kf2v_pipeline.domain.price import NO_LIMIT, Budget
 from kf2v_pipeline.storage.layout import video_path
 from kf2v_pipeline.storage.ledger import Driver, Ledger
 from kf2v_pipeline.storage.store import Store
 from kf2v_pipeline.wan.client import WanClient
 from kf2v_pipeline.workflow.collect import Collector
+from kf2v_pipeline.workflow.driver import dismiss_the_dead
+from kf2v_pipeline.workflow.frames import FrameSender
 from kf2v_pipeline.workflow.lane import Lane
 from kf2v_pipeline.workflow.outcome import DriveReport, Listener, Outcome, Verdict
 from kf2v_pipeline.workflow.tempo import Tempo
 
-
-def new_driver(run_id: str | None = None) -> Driver:
-    """The identity of one drive in this process."""
-    host, pid = socket.gethostname(), os.getpid()
-    return Driver(owner=f"{host}-{pid}-{uuid.uuid4().hex[:8]}", host=host, pid=pid, run_id=run_id)
+STILL_FRESH = timedelta(seconds=5)
+"""An intent this young can't have been taken over: a driver counts as gone after a much longer silence."""
 
 
 class Engine:
@@ -39,7 +35,8 @@ class Engine:
 
     Args:
         connect: Makes the client of a service, by the service's name; the engine enters and leaves it.
-        budget: Most that this drive may spend in any one currency; None for no limit.
+        budget: Most that may be spent; where there is a limit, nothing is bought whose price is not known.
+        frames: Hands frames to the service; None for one that knows no manifest.
     """
 
     def __init__(
@@ -53,7 +50,8 @@ class Engine:
         listener: Listener,
         driver: Driver,
         tempo: Tempo | None = None,
-        budget: Callable[[str], Money | None] = lambda _currency: None,
+        budget: Budget = NO_LIMIT,
+        frames: FrameSender | None = None,
     ) -> None:
         self.ledger = ledger
         self.store = store
@@ -63,6 +61,7 @@ class Engine:
         self.driver = driver
         self.tempo = tempo or Tempo()
         self.budget = budget
+        self.frames = frames or FrameSender()
         self.outcomes: dict[str, Outcome] = {}
         self.created_tasks = 0
         self.stops: list[str] = []
@@ -96,17 +95,19 @@ class Engine:
         self.listener.begun(len(clips))
         if not clips:
             return self._report()
-        self._dismiss_the_dead()
+        dismiss_the_dead(self.ledger, at=self.clock(), stale_after=self.tempo.stale_after)
         self.ledger.enlist(self.driver, at=self.clock())
         try:
             async with AsyncExitStack() as stack:
                 self._stack = stack
-                stack.push_async_callback(self._cancel_tasks)
-                self._start(self._beat())
-                self._start(self._claim(list(clips)))
-                for _ in range(self.tempo.collectors):
-                    self._start(self._collect())
-                await self._until_decided(until)
+                try:
+                    self._start(self._beat())
+                    self._start(self._claim(list(clips)))
+                    for _ in range(self.tempo.collectors):
+                        self._start(self._collect())
+                    await self._until_decided(until)
+                finally:
+                    await self._cancel_tasks()  # before the clients close: a create may still wait for its reply
         finally:
             self.ledger.dismiss(self.driver.owner, at=self.clock())
         for clip in list(self._undecided.values()):
@@ -126,6 +127,17 @@ class Engine:
             self.created_tasks += 1
         self.listener.moved(now.clip_id, now.state)
         return now
+
+    def may_send(self, attempt: Attempt) -> bool:
+        """Whether a prepared attempt is still this drive's to send.
+
+        A process that stood still (a laptop that slept, a stopped container) may have been taken for dead: then
+        another drive looks for what this one may have sent, and sending now would pay twice.
+        """
+        if self.clock() - attempt.prepared_at < STILL_FRESH:
+            return True
+        prepared = self.ledger.attempts([attempt.clip_id], states=[State.PREPARED])
+        return any(other.attempt_id == attempt.attempt_id for other in prepared)
 
     def collect(self, clip: Clip, attempt: Attempt, video_url: str | None) -> None:
         """Queues a succeeded attempt for download, the soonest to expire first."""
@@ -175,11 +187,25 @@ class Engine:
         self._tasks.add(asyncio.get_running_loop().create_task(work))
 
     async def _cancel_tasks(self) -> None:
-        for task in self._tasks:
+        """Ends every task, and waits until it has; who is stopped a second time meanwhile waits for no last reply."""
+        is_hurried = False
+        running = self._tasks
+        for task in running:
             task.cancel()
+        while running:
+            try:
+                _, running = await asyncio.wait(running, timeout=(2 * self.tempo.last_reply).total_seconds())
+                for task in running:  # a library on its way may have swallowed the first cancel
+                    task.cancel()
+            except asyncio.CancelledError:
+                is_hurried = True
+                for task in running:
+                    task.cancel()
         for task in self._tasks:
             with suppress(asyncio.CancelledError):
-                await task
+                task.result()
+        if is_hurried:
+            raise asyncio.CancelledError
 
     async def _until_decided(self, until: datetime | None) -> None:
         """Waits for the last clip, or for the deadline; an error of any task ends the drive with it."""
@@ -200,12 +226,6 @@ class Engine:
 
     async def _wait_for_last(self) -> None:
         await self._all_decided.wait()
-
-    def _dismiss_the_dead(self) -> None:
-        """Lets go of the claims of processes of this machine that are gone, without waiting for their silence."""
-        for driver in self.ledger.drivers(at=self.clock(), stale_after=self.tempo.stale_after):
-            if driver.host == self.driver.host and not _is_alive(driver.pid):
-                self.ledger.dismiss(driver.owner, at=self.clock())
 
     async def _beat(self) -> None:
         while True:
@@ -289,13 +309,3 @@ class Engine:
             _, _, clip, attempt, video_url = await self._collecting.get()
             lane = await self._lane(clip)
             await self.collector.collect(self, lane.client, clip, attempt, video_url)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

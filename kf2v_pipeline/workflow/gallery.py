@@ -18,7 +18,7 @@ from string import Template
 from tempfile import TemporaryDirectory
 
 from kf2v_pipeline.domain.problem import Problem
-from kf2v_pipeline.media.frames import MAX_FRAME_BYTES
+from kf2v_pipeline.media.fix import MAX_SOURCE_BYTES
 from kf2v_pipeline.media.preview import Previews, previews, shrink_frame
 from kf2v_pipeline.storage.layout import (
     GALLERY,
@@ -30,6 +30,7 @@ from kf2v_pipeline.storage.layout import (
 )
 from kf2v_pipeline.storage.source import read_bytes
 from kf2v_pipeline.storage.store import Store
+from kf2v_pipeline.wan.frame_url import is_temporary
 from kf2v_pipeline.workflow.gallery_card import Row, card_html, filters_html, rejected_html, summary_html
 
 logger = logging.getLogger(__name__)
@@ -88,12 +89,16 @@ def _make_pictures(store: Store, there: Collection[str], row: Row) -> set[str]:
         (first_frame_path(clip_id, fingerprint), row["first_frame_path"]),
         (last_frame_path(clip_id, fingerprint), row["last_frame_path"]),
     ):
-        # What lies on the web may be slow, gone, or signed with what the table does not keep.
-        if location and path not in there and not location.startswith(("http:", "https:", "data:")):
+        if location and path not in there and not _is_away(location):
             with _leaving_out(f"clip {clip_id}: the frame {location}"):
                 store.write_bytes(path, shrink_frame(_read(store, location)))
                 made.add(path)
     return made
+
+
+def _is_away(location: str) -> bool:
+    """Whether it lies on the web, which may be slow, gone, or signed with what the table does not keep."""
+    return location.startswith(("http:", "https:", "data:")) or is_temporary(location)
 
 
 @contextmanager
@@ -116,5 +121,5 @@ def _film_previews(store: Store, video_path: str) -> Previews:
 
 def _read(store: Store, location: str) -> bytes:
     if "://" in location or Path(location).is_absolute():
-        return read_bytes(location, limit_bytes=MAX_FRAME_BYTES)
+        return read_bytes(location, limit_bytes=MAX_SOURCE_BYTES)
     return store.read_bytes(location)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
+from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.problem import Problem
+from kf2v_pipeline.errors import SettingsError
 from kf2v_pipeline.storage.manifest import read_manifest
 from kf2v_pipeline.storage.tables import write_rejected
 from kf2v_pipeline.wan.service import Service
@@ -25,7 +27,14 @@ def look_at_manifest(project: Project, service_for: Callable[[str | None], Servi
     service_for = service_for or project.service
     service_for(None)
     manifest = read_manifest(project.settings.manifest)
-    return make_plan(manifest, service_for=service_for, frame_cache=project.ledger)
+    return make_plan(
+        manifest,
+        service_for=service_for,
+        frame_cache=project.ledger,
+        mode=project.settings.frames,
+        fix_frames=project.settings.fix_frames,
+        long_prompts=project.settings.long_prompts,
+    )
 
 
 def take_in_manifest(project: Project) -> Plan:
@@ -43,6 +52,19 @@ def take_in_manifest(project: Project) -> Plan:
     project.ledger.reject(project.manifest_name, plan.problems, at=now)
     write_rejected(project.store, blocking(plan.problems))
     return plan
+
+
+def refuse_unknown_clips(clip_ids: Sequence[str], clips: Iterable[Clip]) -> None:
+    """Raises where a clip that a person asked for by name is none of these.
+
+    Raises:
+        SettingsError: It names the ones that are unknown.
+    """
+    known = {clip.clip_id for clip in clips}
+    unknown = [clip_id for clip_id in clip_ids if clip_id not in known]
+    if unknown:
+        what = f"no good row of the manifest has the clip_id {', '.join(unknown)}"
+        raise SettingsError("--clip", what, "check the name")
 
 
 def blocking(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:

@@ -7,30 +7,32 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from kf2v_pipeline.domain.attempt import Attempt, FactKind, Remedy, State
 from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.policy import retry_at
-from kf2v_pipeline.domain.reading import ListedTask, Reading, TaskStatus
+from kf2v_pipeline.domain.price import Money
+from kf2v_pipeline.domain.reading import Created, ListedTask, Reading, TaskStatus
 from kf2v_pipeline.errors import BudgetReached, FrameError, NotSent, ReplyLost, ServiceError, TransportError
 from kf2v_pipeline.wan.catalog import Model
 from kf2v_pipeline.wan.client import WanClient
 from kf2v_pipeline.wan.fault import Verdict, judge
+from kf2v_pipeline.workflow.brake import Brake
 from kf2v_pipeline.workflow.desk import Desk
-from kf2v_pipeline.workflow.frames import frame_urls
+from kf2v_pipeline.workflow.listing import Listing
 from kf2v_pipeline.workflow.reading import fact_of
-from kf2v_pipeline.workflow.reconcile import Candidate, reconcile
+from kf2v_pipeline.workflow.reconcile import echo_of, reconcile
+from kf2v_pipeline.workflow.sending import refused, reply_lost, unsent
 
-CLOCK_SKEW = timedelta(minutes=5)
-"""How far the service's clock and ours may be apart."""
+TROUBLES_PER_LOOK = 3
+"""Tasks of one look that may be unreadable before it ends: one alone must not keep the others from being seen."""
 
-LIST_SPAN = timedelta(hours=24)
-"""The longest window that ``list`` takes (vendor page of asynchronous tasks)."""
-
-LIST_PAGE = 100
-"""Rows asked for in one ``list``; the largest that the service gives is not documented."""
+EAGER_HIT = 0.05
+"""How probable a look is to find an ending where the service refuses the surplus: a late look leaves quota idle."""
 
 VANISHED_AFTER_LOOKS = 3
 """Looks in a row that must say UNKNOWN before a young task counts as gone: one may be a replica that lags."""
@@ -47,16 +49,19 @@ class Lane:
         self._planned: deque[tuple[Clip, datetime | None]] = deque()
         self._flights: dict[str, tuple[Clip, Attempt]] = {}
         self._unconfirmed: dict[str, tuple[Clip, Attempt]] = {}
-        self._candidates: dict[str, Reading] = {}
+        self._listing = Listing(client, desk.ledger, desk.clock, model.name)
         self._unknown_looks: dict[str, int] = {}
-        self._backlog = 1
-        self._paused_until: datetime | None = None
-        self._throttled_in_a_row = 0
+        self._running_since: dict[str, datetime] = {}
+        self._brake = Brake(model.quota.tasks_in_process, desk.tempo.unreachable_after, desk.clock)
         self._stopped: tuple[str, str] | None = None
+        self._is_ending = False
         self._changed = asyncio.Event()
 
     def plan(self, clip: Clip, not_before: datetime | None) -> None:
         """Takes a clip that wants an attempt."""
+        if self._desk.budget.is_limited and self._price(clip) is None:
+            what = f"the price of {clip.model} {clip.resolution} is not known, so no budget can be kept"
+            self._stop("PriceUnknown", f"{what}; write it into a catalog file (KF2V_CATALOG), or run without a budget.")
         if self._stopped:
             self._desk.leave(clip, *self._stopped)
             return
@@ -79,17 +84,18 @@ class Lane:
 
     async def submit(self) -> None:
         """Submits planned clips for as long as the drive lasts, one create at a time."""
-        while True:
+        while not self._is_ending:
             clip = await self._next_clip()
             try:
-                first_url, last_url = await frame_urls(clip, self.client)
+                first_url, last_url = await self._desk.frames.urls(clip, self.client)
             except FrameError as error:
                 self._desk.fail(clip, "FrameUnusable", str(error))
                 continue
             except (TransportError, ServiceError) as error:
-                self._pause(timedelta(seconds=5))
-                self._planned.append((clip, self._paused_until))
+                self._brake.pause(timedelta(seconds=5))
                 self._desk.notice(f"Lane {self.name}: a frame of {clip.clip_id} could not be uploaded: {error}")
+                self._note_reach(error)
+                self.plan(clip, self._brake.paused_until)
                 continue
             attempt = await self._prepare(clip)
             if attempt is not None:
@@ -107,29 +113,30 @@ class Lane:
 
     def _is_blocked(self, clip: Clip) -> bool:
         """While a create is unconfirmed, another with the same prompt would make the two indistinguishable."""
-        return any(attempt.prompt == clip.prompt for _, attempt in self._unconfirmed.values())
+        return any(echo_of(attempt.prompt) == echo_of(clip.prompt) for _, attempt in self._unconfirmed.values())
 
     async def _wait(self, until: datetime | None) -> None:
         """Waits for a change in this lane, or for an instant."""
         self._changed.clear()
         wait_s = None if until is None else max(0.0, (until - self._desk.clock()).total_seconds())
+        changed = asyncio.ensure_future(self._changed.wait())
         try:
-            await asyncio.wait_for(self._changed.wait(), wait_s)
-        except asyncio.TimeoutError:
-            return
+            await asyncio.wait({changed}, timeout=wait_s)  # ``wait_for`` may swallow a cancel, before Python 3.12
+        finally:
+            changed.cancel()
 
     async def _prepare(self, clip: Clip) -> Attempt | None:
         """Waits for a place in the quota and puts the intent on record; None where the clip is left instead."""
-        price = self.client.service.price(clip.model, clip.resolution)
+        price, budget = self._price(clip), self._desk.budget
         while not self._stopped:
-            if self._paused_until and self._paused_until > self._desk.clock():
-                await self._wait(self._paused_until)
+            if self._brake.paused_until:
+                await self._wait(self._brake.paused_until)
                 continue
             free_at = self._desk.ledger.take_create_slot(
                 self.name,
                 at=self._desk.clock(),
                 creates_per_second=self._model.quota.creates_per_second,
-                tasks_in_process=self._model.quota.tasks_in_process + self._backlog,
+                tasks_in_process=self._model.quota.tasks_in_process + self._brake.surplus,
             )
             if free_at is not None:
                 await self._wait(free_at)
@@ -140,35 +147,47 @@ class Lane:
                     owner=self._desk.driver.owner,
                     at=self._desk.clock(),
                     reserve=price,
-                    budget=self._desk.budget(price.currency) if price else None,
+                    budget=_limit(budget.per_run, price),
+                    daily_budget=_limit(budget.per_day, price),
                 )
             except BudgetReached as error:
                 self._stop("BudgetReached", str(error))
         self._desk.leave(clip, *self._stopped)
         return None
 
+    def _price(self, clip: Clip) -> Money | None:
+        return self.client.service.price(clip.model, clip.resolution, clip.duration_s)
+
     async def _send(self, clip: Clip, attempt: Attempt, first_url: str, last_url: str | None) -> None:
         """Sends one create. It is sent again only where the service certainly made no task of it."""
         while True:
+            if not self._desk.may_send(attempt):
+                self._desk.leave(clip, "TakenOver", "Another run took it over while this one stood still.")
+                return
             try:
-                created = await self.client.create(clip, first_frame_url=first_url, last_frame_url=last_url)
+                created = await self._create(clip, first_url, last_url)
             except NotSent as error:
-                self._pause(timedelta(seconds=5))
-                self._desk.notice(f"Lane {self.name}: {error}; trying again.")
+                self._note_reach(error)
+                if self._stopped:
+                    self._settle(clip, self._refuse_unsent(attempt, error.what, Remedy.STOP_LANE))
+                    return
+                self._brake.pause(self._desk.tempo.unreachable_after / 12)
             except ServiceError as error:
+                self._note_reach(error)
                 verdict = judge(error.code, error.message, error.http_status)
                 if not verdict.throttled:
                     self._refuse(clip, attempt, error, verdict)
                     return
-                self._back_off()
+                self._brake.throttle(len(self._flights))
             except ReplyLost as error:
+                self._note_reach(error)
                 self._hold(clip, self._lose_reply(attempt, error.what))
                 return
             except asyncio.CancelledError:
                 self._lose_reply(attempt, "the run was stopped while it was sending")
                 raise
             else:
-                self._throttled_in_a_row = 0
+                self._brake.accepted()
                 attempt = self._desk.record(
                     attempt,
                     FactKind.ACCEPTED,
@@ -179,47 +198,62 @@ class Lane:
                 self._flights[attempt.attempt_id] = (clip, attempt)
                 self._changed.set()
                 return
+            if self._is_ending:
+                self._refuse_unsent(attempt, "the run was stopped before", Remedy.RETRY)
+                return
             await self._wait_out_pause(attempt)
+
+    async def _create(self, clip: Clip, first_url: str, last_url: str | None) -> Created:
+        """One create; a drive that is stopped meanwhile waits a little for the reply, so that it is on record."""
+        sending = asyncio.ensure_future(self.client.create(clip, first_frame_url=first_url, last_frame_url=last_url))
+        try:
+            return await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            self._is_ending = True
+            try:
+                await asyncio.wait({sending}, timeout=self._desk.tempo.last_reply.total_seconds())
+                if sending.done():
+                    return sending.result()
+            finally:
+                sending.cancel()
+            raise
 
     async def _wait_out_pause(self, attempt: Attempt) -> None:
         """Waits for the pause to end; a drive that stops meanwhile leaves a create that certainly was not sent."""
         try:
-            if self._paused_until:
-                await asyncio.sleep(max(0.0, (self._paused_until - self._desk.clock()).total_seconds()))
+            while self._brake.is_full(len(self._flights)):
+                await self._wait(None)
+            if until := self._brake.paused_until:
+                await asyncio.sleep((until - self._desk.clock()).total_seconds())
         except asyncio.CancelledError:
-            self._desk.record(
-                attempt,
-                FactKind.REFUSED,
-                error_code="NotSent",
-                error_message="The run was stopped before it was sent.",
-                remedy=Remedy.RETRY,
-            )
+            self._refuse_unsent(attempt, "the run was stopped before", Remedy.RETRY)
             raise
 
+    def _refuse_unsent(self, attempt: Attempt, why: str, remedy: Remedy) -> Attempt:
+        return self._desk.record(attempt, FactKind.REFUSED, **unsent(why, remedy))
+
+    def _note_reach(self, error: Exception | None) -> None:
+        """Notes whether a call reached the service; after too long without any that did, the lane is left."""
+        if not isinstance(error, NotSent):
+            self._brake.reached()
+            return
+        is_too_long, sentence = self._brake.missed(error)
+        if is_too_long:
+            self._leave_all("ServiceUnreachable", sentence)
+        elif sentence:
+            self._desk.notice(f"Lane {self.name}: {sentence}")
+
     def _lose_reply(self, attempt: Attempt, why: str) -> Attempt:
-        return self._desk.record(
-            attempt,
-            FactKind.REPLY_LOST,
-            unconfirmed_at=self._desk.clock(),
-            error_code="ReplyLost",
-            error_message=f"It is not known yet whether a task was made: {why}.",
-        )
+        return self._desk.record(attempt, FactKind.REPLY_LOST, **reply_lost(why, self._desk.clock()))
 
     def _hold(self, clip: Clip, attempt: Attempt) -> None:
         self._unconfirmed[attempt.attempt_id] = (clip, attempt)
         self._changed.set()
 
     def _refuse(self, clip: Clip, attempt: Attempt, error: ServiceError, verdict: Verdict) -> None:
-        attempt = self._desk.record(
-            attempt,
-            FactKind.REFUSED,
-            request_id=error.request_id,
-            error_code=error.code,
-            error_message=error.message,
-            remedy=verdict.remedy,
-        )
+        attempt = self._desk.record(attempt, FactKind.REFUSED, **refused(error, verdict))
         if verdict.remedy is Remedy.STOP_LANE:
-            self._stop(error.code, f"{error.message} {verdict.fix}")
+            self._stop(error.code, verdict.advise(error.message))
         self._settle(clip, attempt)
 
     def _settle(self, clip: Clip, attempt: Attempt) -> None:
@@ -228,19 +262,11 @@ class Lane:
             self.plan(clip, retry_at(attempt))
         self._changed.set()
 
-    def _pause(self, length: timedelta) -> None:
-        self._paused_until = self._desk.clock() + length
-
-    def _back_off(self) -> None:
-        """After a 429: no surplus any more, and a pause that doubles; the vendor says to wait about a minute."""
-        self._backlog = 0
-        self._throttled_in_a_row += 1
-        self._pause(timedelta(seconds=min(60, 2 ** (self._throttled_in_a_row - 1))))
-
     def _stop(self, code: str, message: str) -> None:
         """Nothing can be submitted in this lane any more; what is in flight goes on."""
+        if self._stopped != (code, message):
+            self._desk.notice(f"Lane {self.name} stopped: {message}", stops=True)
         self._stopped = (code, message)
-        self._desk.notice(f"Lane {self.name} stopped: {message}", stops=True)
         while self._planned:
             self._desk.leave(self._planned.popleft()[0], code, message)
 
@@ -256,27 +282,34 @@ class Lane:
             await asyncio.sleep(self._until_next_look(failures).total_seconds())
             try:
                 await self._look_once()
+                self._note_reach(None)
                 failures = 0
             except ServiceError as error:
+                self._note_reach(error)
                 failures += 1
                 verdict = judge(error.code, error.message, error.http_status)
                 if verdict.remedy is Remedy.STOP_LANE and not verdict.throttled:
-                    self._leave_all(error.code, f"{error.message} {verdict.fix}")
+                    self._leave_all(error.code, verdict.advise(error.message))
             except TransportError as error:
+                self._note_reach(error)
                 failures += 1
-                if failures == 3:
+                if failures == 3 and not isinstance(error, NotSent):
                     self._desk.notice(f"Lane {self.name}: the service can't be asked at the moment ({error}).")
 
     def _until_next_look(self, failures: int) -> timedelta:
         now = self._desk.clock()
-        ages = [now - (attempt.submitted_at or attempt.prepared_at) for _, attempt in self._flights.values()]
-        wait = self._desk.tempo.pace.until_next_look(ages, self._desk.ledger.durations(self.name))
+        running = [at for attempt_id in self._flights if (at := self._running_since.get(attempt_id))]
+        begun = running or [a.submitted_at or a.prepared_at for _, a in self._flights.values()]
+        pace = self._desk.tempo.pace
+        if not self._brake.surplus:  # nothing waits at the service, so a place is idle until its task's end is seen
+            pace = replace(pace, hit=EAGER_HIT)
+        wait = pace.until_next_look([now - at for at in begun], self._desk.ledger.durations(self.name))
         if self._unconfirmed:
             wait = min(wait, max(self._desk.tempo.pace.closest, self._desk.tempo.confirm_grace / 4))
         return wait + timedelta(seconds=min(30, 2**failures) if failures else 0)
 
     def _leave_all(self, code: str, message: str) -> None:
-        """The service does not let us look: tasks stay in the ledger, and the next drive finds them there."""
+        """The service does not let us look, or is out of reach: the next drive finds the tasks in the ledger."""
         self._stop(code, message)
         for clip, _ in [*self._flights.values(), *self._unconfirmed.values()]:
             self._desk.leave(clip, code, message)
@@ -284,44 +317,33 @@ class Lane:
         self._unconfirmed.clear()
 
     async def _look_once(self) -> None:
+        read_at = self._desk.clock()
         flights = list(self._flights.values())
-        rows, is_complete = await self._rows()
+        unconfirmed = [attempt for _, attempt in self._unconfirmed.values()]
+        rows, is_complete = await self._listing.rows([attempt for _, attempt in flights], unconfirmed)
+        troubles: list[Exception] = []
+        readings = 0
         for clip, attempt in flights:
             row = rows.get(attempt.task_id or "")
             if row is not None and not row.status.ended:
+                if row.status is TaskStatus.RUNNING:
+                    self._running_since.setdefault(attempt.attempt_id, min(row.started_at or read_at, read_at))
                 continue
-            self._take_in(clip, attempt, await self.client.get(attempt.task_id or ""))
-        if self._unconfirmed:
-            await self._confirm(rows, is_complete=is_complete)
-
-    async def _rows(self) -> tuple[dict[str, ListedTask], bool]:
-        """What ``list`` shows of this lane, by task_id, and whether all of it could be read.
-
-        The zone of the window that ``list`` takes is not documented. A wrong guess only costs a ``get`` for each task
-        in flight; but it must not hide a task that an unconfirmed attempt made, so for those no window is given.
-        """
-        since, until = self._window()
-        wanted = {attempt.task_id for _, attempt in self._flights.values()}
-        rows: dict[str, ListedTask] = {}
-        unreadable = 0
-        page_number = 1
-        while True:
-            page = await self.client.list(
-                since=since, until=until, model=self._model.name, page=page_number, page_size=LIST_PAGE
-            )
-            unreadable += page.unreadable
-            rows.update((task.task_id, task) for task in page.tasks)
-            found_all = not self._unconfirmed and wanted <= rows.keys()
-            if found_all or not page.tasks or page_number >= (page.total_pages or page_number + 1):
-                return rows, unreadable == 0
-            page_number += 1
-
-    def _window(self) -> tuple[datetime | None, datetime | None]:
-        if self._unconfirmed:
-            return None, None
-        now = self._desk.clock()
-        oldest = min(attempt.prepared_at for _, attempt in self._flights.values())
-        return max(oldest - CLOCK_SKEW, now - LIST_SPAN + CLOCK_SKEW), now + CLOCK_SKEW
+            try:
+                reading = await self.client.get(attempt.task_id or "")
+            except (ServiceError, TransportError) as error:
+                troubles.append(error)
+                if flight := self._flights.pop(attempt.attempt_id, None):
+                    self._flights[attempt.attempt_id] = flight  # asked for last, next time
+                if len(troubles) == TROUBLES_PER_LOOK:
+                    break
+            else:
+                readings += 1
+                self._take_in(clip, attempt, reading)
+        if unconfirmed:
+            await self._confirm(unconfirmed, rows, read_at=read_at, is_complete=is_complete)
+        if troubles and not readings:
+            raise troubles[-1]
 
     def _take_in(self, clip: Clip, attempt: Attempt, reading: Reading) -> None:
         """Turns a reading into a fact, and the fact into what follows."""
@@ -341,18 +363,29 @@ class Lane:
         else:
             self._settle(clip, attempt)
 
-    async def _confirm(self, rows: dict[str, ListedTask], *, is_complete: bool) -> None:
-        """Finds out which unconfirmed creates made a task."""
-        strangers = await self._strangers(rows.values())
-        held = {attempt_id: attempt for attempt_id, (_, attempt) in self._unconfirmed.items()}
+    async def _confirm(
+        self, attempts: Sequence[Attempt], rows: dict[str, ListedTask], *, read_at: datetime, is_complete: bool
+    ) -> None:
+        """Finds out which unconfirmed creates made a task.
+
+        Args:
+            attempts: Those that were unconfirmed before the list was read.
+            read_at: When its reading began: it can't show what was made later.
+        """
+        # Before the strangers are told from the known tasks: a create that is answered meanwhile is known by then.
+        sending = self._desk.ledger.attempts(states=(State.PREPARED, State.UNCONFIRMED), lane=self.name)
+        held = {attempt.attempt_id for attempt in attempts}
         decisions = reconcile(
-            list(held.values()),
-            strangers,
-            now=self._desk.clock(),
+            attempts,
+            await self._listing.strangers(rows.values(), attempts),
+            now=read_at,
             grace=self._desk.tempo.confirm_grace,
             is_complete=is_complete,
+            others=[attempt for attempt in sending if attempt.attempt_id not in held],
         )
         for decision in decisions:
+            if decision.attempt_id not in self._unconfirmed:
+                continue  # the lane was left meanwhile
             clip, attempt = self._unconfirmed.pop(decision.attempt_id)
             attempt = self._desk.record(attempt, decision.kind, **decision.detail)
             if attempt.state is State.SUBMITTED:
@@ -361,15 +394,7 @@ class Lane:
             else:
                 self._settle(clip, attempt)
 
-    async def _strangers(self, rows: Iterable[ListedTask]) -> list[Candidate]:
-        """Tasks of this lane that no attempt is known to have made, with what they say of their prompt."""
-        oldest = min(attempt.prepared_at for _, attempt in self._unconfirmed.values()) - timedelta(hours=24)
-        known = self._desk.ledger.known_task_ids(since=oldest)
-        candidates = []
-        for row in rows:
-            if row.task_id in known:
-                continue
-            if row.status.ended and row.task_id not in self._candidates:
-                self._candidates[row.task_id] = await self.client.get(row.task_id)
-            candidates.append(Candidate(task=row, reading=self._candidates.get(row.task_id)))
-        return candidates
+
+def _limit(amount: Decimal | None, price: Money | None) -> Money | None:
+    """A budget in the currency that is paid in; None where there is no limit, or nothing to pay."""
+    return Money(amount=amount, currency=price.currency) if amount is not None and price else None

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import urlsplit
 
 from kf2v_pipeline.domain.address import redact
+from kf2v_pipeline.domain.attempt import Attempt
 from kf2v_pipeline.domain.clip import Clip
-from kf2v_pipeline.domain.price import Money
+from kf2v_pipeline.domain.policy import Standing, standing
+from kf2v_pipeline.domain.price import Budget
 from kf2v_pipeline.domain.problem import Problem
 from kf2v_pipeline.errors import SettingsError
 from kf2v_pipeline.settings import API_KEY_NAME, Settings
@@ -21,8 +23,11 @@ from kf2v_pipeline.storage.store import Store
 from kf2v_pipeline.wan.catalog import Catalog, Service, load_catalog
 from kf2v_pipeline.wan.client import WanClient
 from kf2v_pipeline.workflow.collect import Collector
-from kf2v_pipeline.workflow.engine import Engine, new_driver
+from kf2v_pipeline.workflow.driver import new_driver
+from kf2v_pipeline.workflow.engine import Engine
+from kf2v_pipeline.workflow.frames import FrameSender
 from kf2v_pipeline.workflow.outcome import Listener
+from kf2v_pipeline.workflow.seal import SealedAddresses
 from kf2v_pipeline.workflow.tempo import LOCAL_TEMPO, Tempo
 
 LOCAL_KEY = "sk-local"
@@ -69,13 +74,11 @@ class Project:
     @cached_property
     def catalog(self) -> Catalog:
         """What the services offer."""
-        return load_catalog()
+        return load_catalog(self.settings.catalog)
 
     @cached_property
     def ledger(self) -> Ledger:
         """The ledger; made, or brought up to date, when it is first used."""
-        if not self.settings.ledger:
-            self.settings.home.mkdir(parents=True, exist_ok=True)
         return self._opened.enter_context(Ledger.open(self.settings.ledger_url))
 
     @cached_property
@@ -92,6 +95,11 @@ class Project:
     def wanted(self, clip_ids: Collection[str] | None = None) -> tuple[Clip, ...]:
         """The clips that this project's manifest wants, in its order; only those named, if any are."""
         return self.ledger.wanted(clip_ids, manifest=self.manifest_name)
+
+    def backlog(self) -> dict[str, Attempt | None]:
+        """The clips that a drive has work with: wanted, not stored, and not failed for good; with their attempts."""
+        unstored = self.ledger.unstored(self.manifest_name)
+        return {clip_id: attempt for clip_id, attempt in unstored.items() if standing(attempt) is not Standing.FAILED}
 
     def problems(self) -> tuple[Problem, ...]:
         """What was wrong with the rows of this project's manifest, as it was read last."""
@@ -123,7 +131,7 @@ class Project:
         if service.base_url is None:
             service = service.evolve(base_url=self._local_address(self.settings.server_directory))
         key = self.settings.api_key if service.name != "local" else None
-        return WanClient(service, key or LOCAL_KEY, clock=self.clock)
+        return WanClient(service, key or LOCAL_KEY, workspace=self.settings.workspace, clock=self.clock)
 
     def engine(self, clips: list[Clip], listener: Listener, *, run_id: str | None = None) -> Engine:
         """An engine for one drive over these clips."""
@@ -136,12 +144,19 @@ class Project:
             listener=listener,
             driver=new_driver(run_id),
             tempo=self._tempo or (LOCAL_TEMPO if all(_is_here(clip.service) for clip in clips) else Tempo()),
-            budget=self._budget,
+            budget=self.budget,
+            frames=FrameSender(SealedAddresses(self.settings.manifest), self.settings.frames),
         )
 
-    def _budget(self, currency: str) -> Money | None:
-        limit = self.settings.max_spend
-        return None if limit is None else Money(amount=limit, currency=currency)
+    @property
+    def budget(self) -> Budget:
+        """The most that may be spent."""
+        return Budget(per_run=self.settings.max_spend, per_day=self.settings.max_spend_per_day)
+
+    @property
+    def stale_after(self) -> timedelta:
+        """How long a driver may be silent before its clips may be taken over."""
+        return (self._tempo or Tempo()).stale_after
 
 
 def _is_here(service: str) -> bool:

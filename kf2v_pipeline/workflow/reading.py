@@ -16,9 +16,7 @@ def fact_of(reading: Reading, clip: Clip, service: Service) -> tuple[FactKind, d
     """The fact that a reading is, with its detail; None while the task goes on."""
     if not reading.status.ended:
         return None
-    times = {
-        name: at for name in ("submitted_at", "started_at", "ended_at") if (at := getattr(reading, name)) is not None
-    }
+    times = _times(reading)
     if reading.status is TaskStatus.SUCCEEDED:
         return FactKind.TASK_SUCCEEDED, {**times, **_bill(reading, clip, service), **_result(reading)}
     if reading.status is TaskStatus.FAILED:
@@ -31,18 +29,28 @@ def fact_of(reading: Reading, clip: Clip, service: Service) -> tuple[FactKind, d
             "remedy": judge(code, message, None).remedy,
         }
     if reading.status is TaskStatus.CANCELED:
-        return FactKind.TASK_CANCELED, {
-            **times,
-            "error_code": "Canceled",
-            "error_message": "The task was canceled before it began; ask for the clip by name to try again.",
-            "remedy": Remedy.PERSON,
-        }
+        return FactKind.TASK_CANCELED, canceled(reading)
     return FactKind.TASK_VANISHED, {
         "error_code": "TaskVanished",
         "error_message": "The service does not know the task any more: its video, if there was one, is out of reach; "
         "ask for the clip by name to pay for another one.",
         "remedy": Remedy.PERSON,
     }
+
+
+def canceled(reading: Reading) -> dict[str, Any]:
+    """The detail of the fact that a task was canceled."""
+    return {
+        **_times(reading),
+        "error_code": "Canceled",
+        "error_message": "The task was canceled before it began; ask for the clip by name to try again.",
+        "remedy": Remedy.PERSON,
+    }
+
+
+def _times(reading: Reading) -> dict[str, Any]:
+    times = {name: getattr(reading, name) for name in ("submitted_at", "started_at", "ended_at")}
+    return {name: at for name, at in times.items() if at is not None}
 
 
 def _result(reading: Reading) -> dict[str, Any]:
@@ -52,7 +60,7 @@ def _result(reading: Reading) -> dict[str, Any]:
 
 def _bill(reading: Reading, clip: Clip, service: Service) -> dict[str, Any]:
     """What the task costs, from its own usage; nothing where the price is not known."""
-    resolution, duration_s = clip.resolution, 5.0
+    resolution, duration_s = clip.resolution, float(clip.duration_s)
     if reading.usage is not None:
         duration_s = reading.usage.duration_s
         if reading.usage.resolution is not None:

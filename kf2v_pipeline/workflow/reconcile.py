@@ -52,12 +52,14 @@ def reconcile(
     now: datetime,
     grace: timedelta,
     is_complete: bool = True,
+    others: Sequence[Attempt] = (),
 ) -> list[Decision]:
     """Decides what can be decided about unconfirmed attempts; the others stay as they are.
 
     A task is adopted by evidence (it succeeded, and of all attempts only this one has its prompt), or by elimination
-    (after the grace period one attempt and one task are left for each other). Where ``list`` showed nothing in time,
-    the create never landed. Where two attempts could have made the same task, nothing is decided.
+    (after the grace period one attempt and one task, which ended without a video, are left for each other). Where
+    ``list`` showed nothing in time, the create never landed. Where two attempts could have made the same task, nothing
+    is decided. After a day the service has forgotten, and what is undecided is given up.
 
     Args:
         attempts: Unconfirmed attempts of one lane.
@@ -65,26 +67,28 @@ def reconcile(
         now: When the list was read.
         grace: How long ``list`` may take to show a task.
         is_complete: Whether all of the list could be read; else only evidence counts.
+        others: Attempts of the same lane that are not to be decided here and may have made a candidate all the same:
+            those that are being sent, and those that other drives hold.
     """
     decisions: list[Decision] = []
     open_attempts = sorted(attempts, key=lambda attempt: attempt.prepared_at)
     free = list(candidates)
     for attempt in list(open_attempts):
-        proofs = [c for c in free if _fits(attempt, c) and _proves(attempt, c)]
-        rivals = [other for other in open_attempts if other is not attempt and _same_prompt(other, attempt)]
-        if len(proofs) == 1 and not rivals:
+        proofs = [c for c in free if fits(attempt, c) and _proves(attempt, c)]
+        makers = [other for other in (*open_attempts, *others) if any(fits(other, c) for c in proofs)]
+        if len(proofs) == 1 and [maker for maker in makers if same_prompt(maker, attempt)] == [attempt]:
             decisions.append(_adopt(attempt, proofs[0]))
             open_attempts.remove(attempt)
             free.remove(proofs[0])
     for attempt in list(open_attempts):
-        if not is_complete or now < _grace_ends_at(attempt, grace):
+        if now < _grace_ends_at(attempt, grace):
             continue
-        fitting = [c for c in free if _fits(attempt, c) and not _contradicts(attempt, c)]
-        contenders = [other for other in open_attempts if any(_fits(other, c) for c in fitting)]
-        if not fitting:
+        fitting = [c for c in free if _may_be_of(attempt, c)]
+        contenders = [other for other in (*open_attempts, *others) if any(_may_be_of(other, c) for c in fitting)]
+        if is_complete and not fitting and now < attempt.prepared_at + TASK_LIFE - AFTER:
             decisions.append(_never_landed(attempt))
             open_attempts.remove(attempt)
-        elif len(fitting) == 1 and contenders == [attempt]:
+        elif is_complete and len(fitting) == 1 and contenders == [attempt] and fitting[0].reading is not None:
             decisions.append(_adopt(attempt, fitting[0]))
             open_attempts.remove(attempt)
             free.remove(fitting[0])
@@ -98,7 +102,7 @@ def _grace_ends_at(attempt: Attempt, grace: timedelta) -> datetime:
     return (attempt.unconfirmed_at or attempt.prepared_at) + grace
 
 
-def _fits(attempt: Attempt, candidate: Candidate) -> bool:
+def fits(attempt: Attempt, candidate: Candidate) -> bool:
     """Whether the task was made when the attempt could have made it."""
     created_at = candidate.task.created_at
     if created_at is None:
@@ -107,12 +111,18 @@ def _fits(attempt: Attempt, candidate: Candidate) -> bool:
     return attempt.prepared_at - BEFORE <= created_at <= latest
 
 
-def _prompt_of(text: str | None) -> str:
+def _may_be_of(attempt: Attempt, candidate: Candidate) -> bool:
+    return fits(attempt, candidate) and not contradicts(attempt, candidate)
+
+
+def echo_of(text: str | None) -> str:
+    """The part of a prompt that a task certainly repeats: only by this are tasks told apart."""
     return (text or "").strip()[:PROMPT_ECHO_CHARS]
 
 
-def _same_prompt(one: Attempt, other: Attempt) -> bool:
-    return _prompt_of(one.prompt) == _prompt_of(other.prompt)
+def same_prompt(one: Attempt, other: Attempt) -> bool:
+    """Whether no task of the one can be told from a task of the other."""
+    return echo_of(one.prompt) == echo_of(other.prompt)
 
 
 def _proves(attempt: Attempt, candidate: Candidate) -> bool:
@@ -120,17 +130,18 @@ def _proves(attempt: Attempt, candidate: Candidate) -> bool:
     return (
         reading is not None
         and reading.status is TaskStatus.SUCCEEDED
-        and _prompt_of(reading.orig_prompt) == _prompt_of(attempt.prompt)
+        and echo_of(reading.orig_prompt) == echo_of(attempt.prompt)
     )
 
 
-def _contradicts(attempt: Attempt, candidate: Candidate) -> bool:
+def contradicts(attempt: Attempt, candidate: Candidate) -> bool:
+    """Whether the task says of itself that it was made from another prompt."""
     reading = candidate.reading
     return (
         reading is not None
         and reading.status is TaskStatus.SUCCEEDED
         and reading.orig_prompt is not None
-        and _prompt_of(reading.orig_prompt) != _prompt_of(attempt.prompt)
+        and echo_of(reading.orig_prompt) != echo_of(attempt.prompt)
     )
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.policy import standing
 from kf2v_pipeline.storage.tables import video_rows, write_metadata, write_videos_table
 from kf2v_pipeline.workflow.project import Project
 
 
-def table_rows(project: Project) -> list[dict[str, Any]]:
-    """One row per clip of the manifest, as the ledger knows it now."""
-    clips = project.wanted()
+def table_rows(project: Project, clips: Sequence[Clip] | None = None) -> list[dict[str, Any]]:
+    """One row per clip, as the ledger knows it now; None for the clips of the project's manifest."""
+    if clips is None:
+        clips = project.wanted()
     return video_rows(
         project.store, clips, project.ledger.newest(clips), standing=lambda attempt: standing(attempt).value
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kf2v_pipeline.domain.attempt import State
+from kf2v_pipeline.domain.attempt import Fact, FactKind, State
 from kf2v_pipeline.domain.policy import Pace
 from kf2v_pipeline.localserver.embedded import LocalServer
 from kf2v_pipeline.localserver.fault import Fault
@@ -305,3 +305,21 @@ def test_a_removed_video_that_the_service_forgot_is_named_and_never_paid_for_aga
 
     assert report.outcomes["a"].code == "VideoMissing"
     assert len(server.journal()["creates"]) == 1
+
+
+def test_an_intent_that_another_drive_took_over_meanwhile_is_not_sent_any_more(
+    open_project: OpenProject, start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    project = open_project(start_server(), write_manifest("a"))
+    take_in_manifest(project)
+    clips = list(project.wanted())
+    engine = project.engine(clips, Silence())
+    project.ledger.enlist(engine.driver, at=utc_now())
+    project.ledger.claim(engine.driver.owner, ["a"], at=utc_now(), stale_after=timedelta(minutes=1))
+    an_hour_ago = utc_now() - timedelta(hours=1)
+    attempt = project.ledger.prepare(clips[0], owner=engine.driver.owner, at=an_hour_ago)
+    assert engine.may_send(attempt)
+
+    project.ledger.record(Fact(attempt_id=attempt.attempt_id, kind=FactKind.REPLY_LOST, at=utc_now()))
+
+    assert not engine.may_send(attempt)

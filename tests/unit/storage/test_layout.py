@@ -11,6 +11,10 @@ def test_a_video_lies_in_its_clips_folder_under_twelve_digits_of_the_fingerprint
     assert layout.video_path("shot-1", FINGERPRINT) == "videos/shot-1/0123456789ab.mp4"
 
 
+def test_a_sidecar_lies_beside_its_video_under_the_same_name() -> None:
+    assert layout.sidecar_path("shot-1", FINGERPRINT) == "videos/shot-1/0123456789ab.json"
+
+
 def test_the_small_pictures_lie_together_and_apart_from_the_videos() -> None:
     paths = [
         make("shot-1", FINGERPRINT)

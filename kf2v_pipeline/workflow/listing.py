@@ -1,0 +1,74 @@
+"""What ``list`` shows of one lane. What it means for an attempt is ``reconcile``'s and the lane's matter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+
+from kf2v_pipeline.domain.attempt import TASK_LIFE, Attempt
+from kf2v_pipeline.domain.reading import ListedTask, Reading
+from kf2v_pipeline.storage.ledger import Ledger
+from kf2v_pipeline.wan.client import WanClient
+from kf2v_pipeline.workflow.reconcile import Candidate
+
+CLOCK_SKEW = timedelta(minutes=5)
+"""How far the service's clock and ours may be apart."""
+
+LIST_SPAN = timedelta(hours=24)
+"""The longest window that ``list`` takes (vendor page of asynchronous tasks)."""
+
+LIST_PAGE = 100
+"""Rows asked for in one ``list``; the largest that the service gives is not documented."""
+
+
+class Listing:
+    """Reads one lane's ``list``, and remembers what tasks that nobody knew said of themselves."""
+
+    def __init__(self, client: WanClient, ledger: Ledger, clock: Callable[[], datetime], model_name: str) -> None:
+        self._client = client
+        self._ledger = ledger
+        self._clock = clock
+        self._model_name = model_name
+        self._readings: dict[str, Reading] = {}
+
+    async def rows(
+        self, flights: Sequence[Attempt], unconfirmed: Sequence[Attempt]
+    ) -> tuple[dict[str, ListedTask], bool]:
+        """What ``list`` shows of this lane, by task_id, and whether all of it could be read.
+
+        The zone of the window that ``list`` takes is not documented. A wrong guess only costs a ``get`` for each task
+        in flight; but it must not hide a task that an unconfirmed attempt made, so for those no window is given.
+        """
+        since, until = (None, None) if unconfirmed else self._window(flights)
+        wanted = {attempt.task_id for attempt in flights}
+        rows: dict[str, ListedTask] = {}
+        unreadable = 0
+        page_number = 1
+        while True:
+            page = await self._client.list(
+                since=since, until=until, model=self._model_name, page=page_number, page_size=LIST_PAGE
+            )
+            unreadable += page.unreadable
+            rows.update((task.task_id, task) for task in page.tasks)
+            found_all = not unconfirmed and wanted <= rows.keys()
+            if found_all or not page.tasks or page_number >= (page.total_pages or page_number + 1):
+                return rows, unreadable == 0
+            page_number += 1
+
+    async def strangers(self, rows: Iterable[ListedTask], unconfirmed: Sequence[Attempt]) -> list[Candidate]:
+        """Tasks of this lane that no attempt is known to have made, with what they say of their prompt."""
+        oldest = min(attempt.prepared_at for attempt in unconfirmed) - TASK_LIFE
+        known = self._ledger.known_task_ids(since=oldest)
+        candidates = []
+        for row in rows:
+            if row.task_id in known:
+                continue
+            if row.status.ended and row.task_id not in self._readings:
+                self._readings[row.task_id] = await self._client.get(row.task_id)
+            candidates.append(Candidate(task=row, reading=self._readings.get(row.task_id)))
+        return candidates
+
+    def _window(self, flights: Sequence[Attempt]) -> tuple[datetime, datetime]:
+        now = self._clock()
+        oldest = min(attempt.prepared_at for attempt in flights)
+        return max(oldest - CLOCK_SKEW, now - LIST_SPAN + CLOCK_SKEW), now + CLOCK_SKEW

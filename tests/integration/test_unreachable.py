@@ -1,0 +1,124 @@
+"""Drives of a service that can't be reached: they end, they say so, and nothing is lost or paid twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kf2v_pipeline.domain.attempt import State
+from kf2v_pipeline.domain.policy import Pace, Standing, standing
+from kf2v_pipeline.localserver.embedded import LocalServer
+from kf2v_pipeline.localserver.scenario import Scenario
+from kf2v_pipeline.settings import Settings
+from kf2v_pipeline.workflow.intake import take_in_manifest
+from kf2v_pipeline.workflow.outcome import DriveReport, Silence
+from kf2v_pipeline.workflow.project import Project
+from kf2v_pipeline.workflow.tempo import Tempo
+
+HASTY = Tempo(
+    pace=Pace(closest=timedelta(seconds=0.05), widest=timedelta(seconds=0.1)),
+    claim_every=timedelta(seconds=0.05),
+    unreachable_after=timedelta(seconds=0.5),
+)
+
+OpenProject = Callable[..., Project]
+WriteManifest = Callable[..., Path]
+
+
+class Outage:
+    """A service at one address, there only where it is entered: ``with outage.over(): ...``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        with LocalServer(folder) as server:
+            self.base_url = server.base_url
+
+    def over(self, **scenario: Any) -> LocalServer:
+        port = int(self.base_url.rpartition(":")[2].partition("/")[0])
+        return LocalServer(self._folder, port=port, scenario=Scenario(stand_in=True, submit_rps=1000, **scenario))
+
+
+@pytest.fixture
+def outage(tmp_path: Path) -> Outage:
+    return Outage(tmp_path / "server")
+
+
+@pytest.fixture
+def open_project(tmp_path: Path, outage: Outage) -> Iterator[OpenProject]:
+    def refuse(_directory: Path) -> str:
+        raise AssertionError("these tests start their server themselves")
+
+    with ExitStack() as opened:
+
+        def open_one(manifest: Path, tempo: Tempo = HASTY) -> Project:
+            settings = Settings(
+                manifest=str(manifest),
+                storage=str(tmp_path / "out"),
+                home=tmp_path / "home",
+                service=outage.base_url,
+            )
+            return opened.enter_context(Project(settings, local_address=refuse, tempo=tempo))
+
+        yield open_one
+
+
+def drive(project: Project, *, seconds: float | None = None) -> DriveReport:
+    take_in_manifest(project)
+    clips = list(project.wanted())
+    until = None if seconds is None else project.clock() + timedelta(seconds=seconds)
+    return asyncio.run(project.engine(clips, Silence()).drive(clips, until=until))
+
+
+def verdicts(report: DriveReport) -> dict[str, tuple[str, str | None]]:
+    return {clip_id: (outcome.verdict.value, outcome.code) for clip_id, outcome in report.outcomes.items()}
+
+
+def test_a_service_that_nobody_answers_for_stops_the_lane_and_leaves_its_clips_planned(
+    open_project: OpenProject, write_manifest: WriteManifest, outage: Outage
+) -> None:
+    project = open_project(write_manifest("a", "b"))
+
+    report = drive(project)
+
+    assert verdicts(report) == {"a": ("left", "ServiceUnreachable"), "b": ("left", "ServiceUnreachable")}
+    assert report.stops == (
+        f"Lane {outage.base_url}/wan2.2-kf2v-flash stopped: no connection could be made for 0.5 s; "
+        "check KF2V_SERVICE and the network, and run again.",
+    )
+    (attempt,) = project.ledger.attempts()
+    assert (attempt.state, attempt.error_code) == (State.REFUSED, "NotSent")
+    with outage.over():
+        assert verdicts(drive(project)) == {"a": ("stored", None), "b": ("stored", None)}
+
+
+def test_a_clip_stays_planned_through_any_number_of_outages(
+    open_project: OpenProject, write_manifest: WriteManifest
+) -> None:
+    project = open_project(write_manifest("a"), replace(HASTY, unreachable_after=timedelta(0)))
+    (clip,) = take_in_manifest(project).clips
+
+    for _ in range(12):
+        drive(project)
+
+    assert standing(project.ledger.newest([clip])["a"]) is Standing.PLANNED
+
+
+def test_a_service_that_goes_away_keeps_its_task_for_the_next_drive(
+    open_project: OpenProject, write_manifest: WriteManifest, outage: Outage
+) -> None:
+    project = open_project(write_manifest("a"))
+    with outage.over(pending_s=1.5):
+        drive(project, seconds=1)
+
+    assert verdicts(drive(project)) == {"a": ("left", "ServiceUnreachable")}
+
+    with outage.over() as server:
+        assert verdicts(drive(project)) == {"a": ("stored", None)}
+        assert len(server.journal()["creates"]) == 1

@@ -1,0 +1,41 @@
+"""What others build on: the public names, the commands, and what it costs to look at them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+
+import kf2v_pipeline
+from kf2v_pipeline.cli import main
+
+PUBLIC_NAMES: set[str] = set()
+"""Spelled a second time, so that none comes or goes by accident."""
+
+COMMANDS = {"run", "plan", "status", "serve", "ui", "adopt", "cancel", "resolve"}
+
+SLOW_TO_IMPORT = ("dagster", "pandas", "pyarrow", "sqlalchemy", "av", "cv2")
+
+
+def test_the_package_has_these_public_names() -> None:
+    names = {name for name, value in vars(kf2v_pipeline).items() if not isinstance(value, ModuleType)}
+    assert {name for name in names if not name.startswith("_")} == PUBLIC_NAMES
+    assert set(getattr(kf2v_pipeline, "__all__", ())) == PUBLIC_NAMES
+
+
+def test_the_command_line_has_these_commands_and_each_explains_itself() -> None:
+    assert set(main.commands) == COMMANDS
+    assert all(command.help for command in main.commands.values())
+
+
+@pytest.mark.parametrize("code", ["import kf2v_pipeline.cli", "from kf2v_pipeline.cli import main; main(['--help'])"])
+def test_looking_at_the_command_line_imports_nothing_slow(code: str) -> None:
+    program = f"""
+import atexit, sys
+atexit.register(lambda: print("imported:", *sorted({set(SLOW_TO_IMPORT)} & set(sys.modules)), file=sys.stderr))
+{code}
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr == "imported:\n"
