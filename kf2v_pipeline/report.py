@@ -74,7 +74,7 @@ def print_batch(console: Console, result: BatchResult) -> None:
         )
     for outcome in result.of(Verdict.FAILED):
         console.print(Text(f"✗ {outcome.clip.clip_id}: {outcome.code}: {outcome.message}", style="red"))
-    console.print(f"Videos, tables and gallery: {result.storage}")
+    console.print(Text(f"Videos, tables and gallery: {result.storage}"))
 
 
 def print_forecast(console: Console, result: Forecast) -> None:

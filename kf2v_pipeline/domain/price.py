@@ -43,6 +43,11 @@ class Budget:
 NO_LIMIT = Budget()
 
 
+def limit_for(price: Money | None, amount: Decimal | None) -> Money | None:
+    """A limit in the currency that is paid in; None where there is no limit, or nothing to pay."""
+    return Money(amount=amount, currency=price.currency) if price and amount is not None else None
+
+
 def total_by_currency(amounts: Iterable[Money]) -> dict[str, Decimal]:
     """The sums, a line per currency in alphabetical order; currencies are never mixed."""
     sums: dict[str, Decimal] = {}

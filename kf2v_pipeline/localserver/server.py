@@ -29,7 +29,7 @@ from .refusal import NO_SUCH_PATH
 from .routes import BASE, api_routes
 from .scenario import Scenario
 from .service import Service, open_service
-from .wire import CuttableProtocol
+from .wire import CuttableProtocol, CutWhenStopped
 
 NOT_IMITATED = (
     "billing, free quota, arrears and access rights: every key that begins with sk- works, and nothing costs money",
@@ -79,6 +79,7 @@ class Server:
     """One server of one directory.
 
     Attributes:
+        grace_s: How long calls may go on once the server stops; then they are cut.
         takeover_s: How long to wait for a server that is just leaving; longer than its last replies may take.
         base_url: What clients of the API are given; empty until it is known.
 
@@ -90,6 +91,7 @@ class Server:
         on_ready: Called in the server's thread once calls are answered.
     """
 
+    grace_s = 3
     takeover_s = 5.0
 
     def __init__(
@@ -132,7 +134,7 @@ class Server:
                 shown = f"[{self._host}]" if ":" in self._host else self._host
                 self.base_url = f"http://{shown}:{port}{BASE}"
                 config = uvicorn.Config(
-                    self._app(),
+                    CutWhenStopped(self._app()),
                     http=CuttableProtocol,
                     ws="none",
                     lifespan="on",
@@ -140,7 +142,7 @@ class Server:
                     access_log=False,  # addresses are signed: they belong into no log
                     server_header=False,
                     timeout_keep_alive=KEEP_ALIVE_S,
-                    timeout_graceful_shutdown=3,
+                    timeout_graceful_shutdown=self.grace_s,
                 )
                 record = {"pid": os.getpid(), "host": self._host, "port": port, "base_url": self.base_url}
                 self._uvicorn = _Uvicorn(config, on_started=lambda: self._tell(record))

@@ -9,6 +9,7 @@ from xml.sax.saxutils import escape
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 TRANSPORT = "transport"
@@ -21,6 +22,25 @@ class CuttableProtocol(H11Protocol):
         """Remember the connection in the state that each of its requests gets."""
         super().connection_made(transport)
         self.app_state = {**self.app_state, TRANSPORT: transport}
+
+
+class CutWhenStopped:
+    """The application, whose calls that outlast the server end as by a crash: cut, without a reply or a traceback.
+
+    uvicorn would answer them with a 500 of its own, which tells a client something about its task that is not so.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One call, or the server's own life (``lifespan``)."""
+        try:
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            if scope["type"] != "http":
+                raise
+            await cut(Request(scope))
 
 
 async def cut(request: Request) -> None:

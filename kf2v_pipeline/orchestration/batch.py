@@ -33,6 +33,7 @@ class BatchResult:
         problems: What is wrong with rows of the manifest, warnings among them.
         notices: What a person should read, such as lanes that stopped.
         storage: Address of the storage, without secrets.
+        is_partial: Whether only clips were rendered that were asked for by name.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -40,6 +41,7 @@ class BatchResult:
     created_tasks: int
     notices: tuple[str, ...]
     storage: str
+    is_partial: bool = False
 
     @property
     def rejected_rows(self) -> int:
@@ -57,9 +59,9 @@ class BatchResult:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every clip is stored and no row was set aside."""
+        """Whether every clip is stored and, unless only some were asked for, no row was set aside."""
         stored = self.of(Verdict.STORED, Verdict.ALREADY_STORED)
-        return len(stored) == len(self.outcomes) and not self.rejected_rows
+        return len(stored) == len(self.outcomes) and (self.is_partial or not self.rejected_rows)
 
     def of(self, *verdicts: Verdict) -> tuple[Outcome, ...]:
         """The outcomes with these verdicts."""
@@ -122,4 +124,5 @@ def run_batch(settings: Settings, listener: Listener, clip_ids: Sequence[str] = 
             created_tasks=recorder.created_tasks,
             notices=tuple(recorder.notices),
             storage=project.store.url,
+            is_partial=bool(clip_ids),
         )

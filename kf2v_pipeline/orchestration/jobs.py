@@ -3,7 +3,7 @@
 import dagster as dg
 from pydantic import Field
 
-from kf2v_pipeline.domain.attempt import Attempt
+from kf2v_pipeline.domain.attempt import Attempt, State
 from kf2v_pipeline.domain.clip import digest_of
 from kf2v_pipeline.domain.policy import Standing, standing
 from kf2v_pipeline.orchestration.render import claim, drive, settle
@@ -94,7 +94,8 @@ def render_batch() -> None:
 
 @dg.job(
     description="Tries clips again that failed for good: all of them, or those with certain codes, names or ages, any "
-    "set in one run. Failed tasks cost nothing; each new attempt that succeeds is billed.",
+    "set in one run. Failed tasks cost nothing; each new attempt that succeeds is billed. A clip whose lost task may "
+    "have been paid for is tried again only by name.",
     executor_def=dg.in_process_executor,
 )
 def retry_failed() -> None:
@@ -110,8 +111,10 @@ def refresh_tables() -> None:
 
 def _is_meant(project: Project, config: RetryConfig, attempt: Attempt) -> bool:
     age_hours = (project.clock() - attempt.prepared_at).total_seconds() / 3600
+    may_be_paid = attempt.state is State.LOST  # another attempt may pay twice: only for who is asked for by name
     return (
-        (not config.clip_ids or attempt.clip_id in config.clip_ids)
+        (not may_be_paid or attempt.clip_id in config.clip_ids)
+        and (not config.clip_ids or attempt.clip_id in config.clip_ids)
         and (not config.codes or attempt.error_code in config.codes)
         and (not config.max_age_hours or age_hours <= config.max_age_hours)
     )

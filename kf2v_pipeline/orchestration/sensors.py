@@ -9,6 +9,7 @@ from typing import Protocol
 
 import dagster as dg
 
+from kf2v_pipeline.domain.attempt import Remedy
 from kf2v_pipeline.orchestration.jobs import refresh_manifest, render_clips
 from kf2v_pipeline.settings import Settings
 from kf2v_pipeline.storage.source import token
@@ -23,6 +24,9 @@ _ON_ITS_WAY = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.D
 _START_WITHIN = timedelta(minutes=5)
 """A run that did not start within so long does not count as on its way any more."""
 
+_AFTER_A_STOP = timedelta(minutes=15)
+"""How long a lane that stopped (key, arrears, access) is left alone: only a person can mend it."""
+
 
 class OpenProject(Protocol):
     """Opens the project of some settings; whoever opens it, closes it."""
@@ -33,7 +37,7 @@ class OpenProject(Protocol):
 
 def build_sensors(settings: Settings, open_project: OpenProject) -> list[dg.SensorDefinition]:
     """Both sensors of a project: on for the local service; off where runs may spend money, until they are turned on."""
-    is_free = settings.service == "local"
+    is_free = settings.service == "local" and not settings.api_key  # with a key, a row may name a real service
     status = dg.DefaultSensorStatus.RUNNING if is_free else dg.DefaultSensorStatus.STOPPED
 
     @dg.sensor(
@@ -48,7 +52,7 @@ def build_sensors(settings: Settings, open_project: OpenProject) -> list[dg.Sens
             return dg.SkipReason("The manifest is not there, or its store does not tell when it changes.")
         if found == context.cursor:
             return dg.SkipReason("The manifest did not change.")
-        return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"manifest-{found}")], cursor=found)
+        return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=found)
 
     @dg.sensor(
         job_name=render_clips.name,
@@ -64,10 +68,13 @@ def build_sensors(settings: Settings, open_project: OpenProject) -> list[dg.Sens
 
 
 def _next_run(instance: dg.DagsterInstance, project: Project) -> dg.RunRequest | dg.SkipReason:
-    waiting = len(project.backlog())
+    backlog = project.backlog()
+    waiting, now = len(backlog), project.clock()
     if not waiting:
         return dg.SkipReason("Every wanted clip is stored, or failed for good.")
-    now = project.clock()
+    for attempt in backlog.values():
+        if attempt and attempt.remedy is Remedy.STOP_LANE and now - attempt.prepared_at < _AFTER_A_STOP:
+            return dg.SkipReason(f"Lane {attempt.lane} stopped ({attempt.error_code}): {attempt.error_message}")
     drivers = living_drivers(project.ledger, at=now, stale_after=Tempo().stale_after)
     if drivers:
         return dg.SkipReason(f"{waiting} clips are wanted, and driven by {describe(drivers[0])}.")

@@ -7,7 +7,7 @@ from math import ceil
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
-from kf2v_pipeline.domain.attempt import IN_PROCESS_STATES, Attempt
+from kf2v_pipeline.domain.attempt import IN_PROCESS_STATES, TASK_LIFE, Attempt
 from kf2v_pipeline.storage import schema
 from kf2v_pipeline.storage.database import Database, Lock
 
@@ -63,7 +63,11 @@ def use_create_slot(connection: Connection, attempt: Attempt) -> None:
 
 def _places_taken(connection: Connection, lane: str, at: datetime) -> int:
     attempt = schema.attempt.c
-    in_process = select(func.count()).where(attempt.lane == lane, attempt.state.in_(IN_PROCESS_STATES))
+    in_process = select(func.count()).where(
+        attempt.lane == lane,
+        attempt.state.in_(IN_PROCESS_STATES),
+        attempt.prepared_at > at - TASK_LIFE,  # nobody may look at it any more, where its row changed meanwhile
+    )
     promised = select(func.count()).where(*_promised(lane, at))
     return (connection.scalar(in_process) or 0) + (connection.scalar(promised) or 0)
 

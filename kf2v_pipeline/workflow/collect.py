@@ -23,8 +23,13 @@ from kf2v_pipeline.storage.store import Store
 from kf2v_pipeline.wan.client import WanClient
 from kf2v_pipeline.workflow.desk import Desk
 
-FIRST_WAIT = timedelta(seconds=1)
-LONGEST_WAIT = timedelta(seconds=60)
+WAIT = timedelta(seconds=1)
+"""How long a video waits after the first failure; twice as long after each further one, up to ``LONGEST_WAIT``."""
+
+LONGEST_WAIT = timedelta(seconds=64)
+
+NOTICED_WAIT = timedelta(seconds=4)
+"""A person is told when a wait has come to this, once."""
 
 
 class Collector:
@@ -39,37 +44,35 @@ class Collector:
         self._store = store
         self._incoming = incoming
         self._refused: dict[str, str] = {}
+        self._waits: dict[str, timedelta] = {}
 
     async def collect(self, desk: Desk, client: WanClient, clip: Clip, attempt: Attempt, video_url: str | None) -> None:
-        """Stores the video of a succeeded attempt, and ends its clip.
+        """Tries once to store the video of a succeeded attempt, and then ends its clip.
 
-        It never gives up while the video can be had: whatever fails is tried again, with longer and longer waits.
+        While the video can be had it is never given up: what fails is queued again, after longer and longer waits in
+        which others are collected.
 
         Args:
             video_url: Where the video lies; None to ask the service for it.
         """
-        wait = FIRST_WAIT
-        resumes = video_url is None
-        while True:
-            try:
-                detail = await asyncio.to_thread(self._find_stored, clip, attempt) if resumes else None
-                if detail is None:
-                    detail = await self._store_video(client, clip, attempt, video_url, at=desk.clock)
-            except (ServiceError, TransportError, VideoError, StorageError) as error:
-                if desk.clock() >= attempt.expires_at and not self._film(attempt).exists():
-                    desk.decide(clip, self._expire(desk, attempt))
-                    return
-                if wait >= timedelta(seconds=4):
-                    desk.notice(
-                        f"Clip {clip.clip_id}: its video is paid for and not stored yet: {error}; trying again."
-                    )
-                if not isinstance(error, StorageError):
-                    video_url = None
-                await asyncio.sleep(wait.total_seconds())
-                wait = min(wait * 2, LONGEST_WAIT)
-            else:
-                desk.decide(clip, desk.record(attempt, FactKind.VIDEO_STORED, **detail))
+        try:
+            detail = await asyncio.to_thread(self._find_stored, clip, attempt) if video_url is None else None
+            if detail is None:
+                detail = await self._store_video(client, clip, attempt, video_url, at=desk.clock)
+        except (ServiceError, TransportError, VideoError, StorageError) as error:
+            if desk.clock() >= attempt.expires_at and not self._film(attempt).exists():
+                desk.decide(clip, self._expire(desk, attempt))
                 return
+            wait = self._waits[attempt.attempt_id] = min(
+                2 * self._waits.get(attempt.attempt_id, WAIT / 2), LONGEST_WAIT
+            )
+            if wait == NOTICED_WAIT:
+                desk.notice(f"Clip {clip.clip_id}: its video is paid for and not stored yet: {error}; trying again.")
+            again_url = video_url if isinstance(error, StorageError) else None
+            loop = asyncio.get_running_loop()
+            loop.call_later(wait.total_seconds(), desk.collect, clip, attempt, again_url)
+        else:
+            desk.decide(clip, desk.record(attempt, FactKind.VIDEO_STORED, **detail))
 
     async def restore(self, client: WanClient, clip: Clip, attempt: Attempt) -> bool:
         """Puts a stored video that is not in the store any more back there, if the service still has it."""

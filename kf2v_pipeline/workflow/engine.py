@@ -15,6 +15,7 @@ from kf2v_pipeline.domain.attempt import Attempt, Fact, FactKind, State
 from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.policy import Standing, retry_at, standing
 from kf2v_pipeline.domain.price import NO_LIMIT, Budget
+from kf2v_pipeline.errors import StorageError
 from kf2v_pipeline.storage.layout import video_path
 from kf2v_pipeline.storage.ledger import Driver, Ledger
 from kf2v_pipeline.storage.store import Store
@@ -263,7 +264,10 @@ class Engine:
             elif stands is Standing.IN_FLIGHT:
                 (await self._lane(clip)).resume(clip, attempt)
             elif stands is Standing.STORED:
-                await self._keep(clip, attempt, sizes)
+                try:
+                    await self._keep(clip, attempt, sizes)
+                except StorageError as error:
+                    self.leave(clip, "StorageRefused", f"Its video left the storage and can't be put back: {error}")
             elif clip.clip_id in self._asked:
                 (await self._lane(clip)).plan(clip, None)
             else:

@@ -10,12 +10,11 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 from kf2v_pipeline.domain.attempt import Attempt, FactKind, Remedy, State
 from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.policy import retry_at
-from kf2v_pipeline.domain.price import Money
+from kf2v_pipeline.domain.price import Money, limit_for
 from kf2v_pipeline.domain.reading import Created, ListedTask, Reading, TaskStatus
 from kf2v_pipeline.errors import BudgetReached, FrameError, NotSent, ReplyLost, ServiceError, TransportError
 from kf2v_pipeline.wan.catalog import Model
@@ -147,8 +146,8 @@ class Lane:
                     owner=self._desk.driver.owner,
                     at=self._desk.clock(),
                     reserve=price,
-                    budget=_limit(budget.per_run, price),
-                    daily_budget=_limit(budget.per_day, price),
+                    budget=limit_for(price, budget.per_run),
+                    daily_budget=limit_for(price, budget.per_day),
                 )
             except BudgetReached as error:
                 self._stop("BudgetReached", str(error))
@@ -326,6 +325,7 @@ class Lane:
         for clip, attempt in flights:
             row = rows.get(attempt.task_id or "")
             if row is not None and not row.status.ended:
+                self._unknown_looks.pop(attempt.attempt_id, None)
                 if row.status is TaskStatus.RUNNING:
                     self._running_since.setdefault(attempt.attempt_id, min(row.started_at or read_at, read_at))
                 continue
@@ -337,8 +337,9 @@ class Lane:
                     self._flights[attempt.attempt_id] = flight  # asked for last, next time
                 if len(troubles) == TROUBLES_PER_LOOK:
                     break
-            else:
-                readings += 1
+                continue
+            readings += 1
+            if row is None or reading.status is not TaskStatus.UNKNOWN:  # what the list shows is not gone
                 self._take_in(clip, attempt, reading)
         if unconfirmed:
             await self._confirm(unconfirmed, rows, read_at=read_at, is_complete=is_complete)
@@ -347,7 +348,9 @@ class Lane:
 
     def _take_in(self, clip: Clip, attempt: Attempt, reading: Reading) -> None:
         """Turns a reading into a fact, and the fact into what follows."""
-        if reading.status is TaskStatus.UNKNOWN and self._desk.clock() < attempt.expires_at:
+        if reading.status is not TaskStatus.UNKNOWN:
+            self._unknown_looks.pop(attempt.attempt_id, None)
+        elif self._desk.clock() < attempt.expires_at:
             looks = self._unknown_looks[attempt.attempt_id] = self._unknown_looks.get(attempt.attempt_id, 0) + 1
             if looks < VANISHED_AFTER_LOOKS:
                 return
@@ -393,8 +396,3 @@ class Lane:
                 self._changed.set()
             else:
                 self._settle(clip, attempt)
-
-
-def _limit(amount: Decimal | None, price: Money | None) -> Money | None:
-    """A budget in the currency that is paid in; None where there is no limit, or nothing to pay."""
-    return Money(amount=amount, currency=price.currency) if amount is not None and price else None

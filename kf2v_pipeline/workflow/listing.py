@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from kf2v_pipeline.domain.attempt import TASK_LIFE, Attempt
 from kf2v_pipeline.domain.reading import ListedTask, Reading
+from kf2v_pipeline.errors import NotSent, ServiceError, TransportError
 from kf2v_pipeline.storage.ledger import Ledger
 from kf2v_pipeline.wan.client import WanClient
 from kf2v_pipeline.workflow.reconcile import Candidate
@@ -38,6 +39,12 @@ class Listing:
 
         The zone of the window that ``list`` takes is not documented. A wrong guess only costs a ``get`` for each task
         in flight; but it must not hide a task that an unconfirmed attempt made, so for those no window is given.
+
+        Where ``list`` fails and tasks are in flight, it shows nothing, and each of them is asked for itself.
+
+        Raises:
+            TransportError: The service can't be reached; or it gave no list, and there is nothing else to look at.
+            ServiceError: It refuses to list, and there is nothing else to look at.
         """
         since, until = (None, None) if unconfirmed else self._window(flights)
         wanted = {attempt.task_id for attempt in flights}
@@ -45,9 +52,14 @@ class Listing:
         unreadable = 0
         page_number = 1
         while True:
-            page = await self._client.list(
-                since=since, until=until, model=self._model_name, page=page_number, page_size=LIST_PAGE
-            )
+            try:
+                page = await self._client.list(
+                    since=since, until=until, model=self._model_name, page=page_number, page_size=LIST_PAGE
+                )
+            except (ServiceError, TransportError) as error:
+                if isinstance(error, NotSent) or not flights:
+                    raise
+                return rows, False
             unreadable += page.unreadable
             rows.update((task.task_id, task) for task in page.tasks)
             found_all = not unconfirmed and wanted <= rows.keys()

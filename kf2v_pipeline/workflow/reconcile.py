@@ -17,7 +17,7 @@ from kf2v_pipeline.domain.reading import ListedTask, Reading, TaskStatus
 PROMPT_ECHO_CHARS = 200
 """Characters of a prompt that are compared: the service cuts long prompts, at a length that depends on the model."""
 
-BEFORE = timedelta(seconds=30)
+BEFORE = timedelta(minutes=5)
 """How much earlier than its create, by our clock, the service may say that a task was made."""
 
 AFTER = timedelta(minutes=5)

@@ -22,7 +22,7 @@ SOON = timedelta(hours=1)
 
 _DRIVEN = {
     State.PREPARED: "It is being sent.",
-    State.UNCONFIRMED: "Its task is looked for in the service's list.",
+    State.UNCONFIRMED: "Its task is looked for in the service's list; once its run is stopped, kf2v resolve decides.",
     State.SUBMITTED: "Its task is waited for.",
     State.SUCCEEDED: "Its video is paid for, and is being collected.",
 }
@@ -113,6 +113,8 @@ def _needs(attempt: Attempt, others: Sequence[Attempt], *, driver: Driver | None
     twins = ", ".join(other.clip_id for other in others if other is not attempt and _are_twins(attempt, other))
     if twins and at < attempt.expires_at:
         return f"It has the prompt of {twins}, so their tasks can't be told apart: stop its run, and use kf2v resolve."
+    if driver is None and attempt.state is State.UNCONFIRMED:
+        return "Nobody drives it: run kf2v run, which looks for its task, or decide with kf2v resolve."
     if driver is None:
         return "Nobody drives it: run kf2v run."
     return _DRIVEN[attempt.state]

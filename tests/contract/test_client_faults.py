@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kf2v_pipeline.domain.clip import Clip, Frame
-from kf2v_pipeline.domain.reading import Created, TaskStatus
+from kf2v_pipeline.domain.reading import Created, Reading, TaskStatus
 from kf2v_pipeline.errors import Kf2vError, ReplyLost, ServiceError
 from kf2v_pipeline.localserver.fault import Fault
 from kf2v_pipeline.localserver.scenario import Scenario
@@ -32,12 +32,12 @@ CLIP = Clip(
 def talk(serve: Any) -> Callable[..., Any]:
     """Runs a coroutine with a client of a server that has these faults; gives its result and the server's journal."""
 
-    def run(use: Callable[[WanClient], Any], *faults: Fault) -> tuple[Any, dict[str, Any]]:
-        server = serve(Scenario(stand_in=True, speed=120, faults=faults))
+    def run(use: Callable[[WanClient], Any], *faults: Fault, key: str | None = None) -> tuple[Any, dict[str, Any]]:
+        server = serve(Scenario(stand_in=True, speed=120, faults=faults, keys=("sk-local", "sk-right")))
 
         async def main() -> Any:
             service = load_catalog().service("local").evolve(base_url=server.base_url)
-            async with WanClient(service, None, clock=lambda: datetime.now(timezone.utc)) as client:
+            async with WanClient(service, key, clock=lambda: datetime.now(timezone.utc)) as client:
                 return await use(client)
 
         return asyncio.run(main()), server.journal()
@@ -95,11 +95,45 @@ def test_a_faulty_look_tells_nothing_and_the_next_one_does(
     assert created.task_id == (seen.task_id if operation == "get" else seen.tasks[0].task_id)
 
 
+async def ended(client: WanClient, frames: dict[str, str]) -> Reading:
+    """The last reading of a new task."""
+    created = await client.create(CLIP, **frames)
+    while not (reading := await client.get(created.task_id)).status.ended:
+        pass
+    return reading
+
+
+def test_a_download_goes_on_from_any_byte(talk: Talk, frames: dict[str, str]) -> None:
+    async def read(client: WanClient, url: str, start_byte: int) -> tuple[bytes, int, int | None]:
+        async with client.download(url, start_byte=start_byte) as download:
+            content = b"".join([chunk async for chunk in download])
+            return content, download.start_byte, download.total_bytes
+
+    async def use(client: WanClient) -> Any:
+        url = (await ended(client, frames)).video_url or ""
+        whole, _, size = await read(client, url, 0)
+        return whole, size, await read(client, url, 1000)
+
+    (whole, size, rest), _ = talk(use)
+    assert whole[4:8] == b"ftyp"
+    assert size == len(whole)
+    assert rest == (whole[1000:], 1000, len(whole))
+
+
+def test_a_wrong_key_is_refused_and_not_repeated(talk: Talk, frames: dict[str, str]) -> None:
+    async def use(client: WanClient) -> str:
+        with pytest.raises(ServiceError) as caught:
+            await client.create(CLIP, **frames)
+        return f"{caught.value} {caught.value!r} {vars(caught.value)}"
+
+    told, _ = talk(use, key="sk-wrong-canary")
+    assert told.startswith("InvalidApiKey: Invalid API-key provided.")
+    assert "canary" not in told
+
+
 def test_a_download_that_is_cut_in_half_goes_on(talk: Talk, frames: dict[str, str]) -> None:
     async def use(client: WanClient) -> tuple[bytes, int, int | None]:
-        created = await client.create(CLIP, **frames)
-        while not (reading := await client.get(created.task_id)).status.ended:
-            pass
+        reading = await ended(client, frames)
         assert reading.status is TaskStatus.SUCCEEDED
         got, breaks, total = b"", 0, None
         while len(got) != total:
@@ -118,12 +152,10 @@ def test_a_download_that_is_cut_in_half_goes_on(talk: Talk, frames: dict[str, st
 
 def test_an_expired_url_is_told_and_a_new_one_works(talk: Talk, frames: dict[str, str]) -> None:
     async def use(client: WanClient) -> tuple[str, bytes]:
-        created = await client.create(CLIP, **frames)
-        while not (reading := await client.get(created.task_id)).status.ended:
-            pass
+        reading = await ended(client, frames)
         with pytest.raises(ServiceError) as caught:
             await client.download(reading.video_url or "").__aenter__()
-        again = await client.get(created.task_id)
+        again = await client.get(reading.task_id)
         async with client.download(again.video_url or "") as download:
             return caught.value.code, b"".join([chunk async for chunk in download])
 
@@ -133,13 +165,7 @@ def test_an_expired_url_is_told_and_a_new_one_works(talk: Talk, frames: dict[str
 
 
 def test_a_task_that_fails_gives_the_services_reason(talk: Talk, frames: dict[str, str]) -> None:
-    async def use(client: WanClient) -> Any:
-        created = await client.create(CLIP, **frames)
-        while not (reading := await client.get(created.task_id)).status.ended:
-            pass
-        return reading
-
     fault = Fault(on="task", kind="fail", code="DataInspectionFailed", message="Output data may be inappropriate.")
-    reading, _ = talk(use, fault)
+    reading, _ = talk(lambda client: ended(client, frames), fault)
     assert (reading.status, reading.code) == (TaskStatus.FAILED, "DataInspectionFailed")
     assert reading.message == "Output data may be inappropriate."

@@ -1,11 +1,8 @@
-"""Every way in which the vendor's SDK takes frames: files of four spellings, addresses, inline data, uploads."""
+"""Every way in which the vendor's SDK takes files: four spellings of their names, and what becomes of uploads."""
 
 from __future__ import annotations
 
-import functools
-import http.server
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,9 +12,11 @@ from dashscope import VideoSynthesis
 from dashscope.common.error import InvalidInput, UploadFileException
 
 from kf2v_pipeline.localserver.embedded import LocalServer
+from kf2v_pipeline.localserver.scenario import Scenario
 
 FLASH = "wan2.2-kf2v-flash"
 Files = tuple[Path, Path]
+Serve = Callable[..., LocalServer]
 
 
 def call_with(first: str, last: str, model: str = FLASH) -> str:
@@ -25,28 +24,12 @@ def call_with(first: str, last: str, model: str = FLASH) -> str:
     return f"{reply.output.task_status} {reply.output.get('code', '')} {reply.output.get('message', '')}".strip()
 
 
-@pytest.fixture
-def web(frame_files: Files) -> Iterator[str]:
-    """Address of a web server that has the frames."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_arguments: object) -> None:
-            pass
-
-    handler = functools.partial(Quiet, directory=str(frame_files[0].parent))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as served:
-        thread = threading.Thread(target=served.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{served.server_address[1]}"
-        served.shutdown()
-        thread.join()
-
-
-def test_files_by_absolute_path(sdk: LocalServer, frame_files: Files) -> None:
+def test_files_by_absolute_path(serve: Serve, frame_files: Files) -> None:
     """Vendor's page, "Input image": ``file://`` and an absolute path. A ``+`` in a name reads as a space there."""
+    server = serve(Scenario(stand_in=True, speed=120))
     first, _ = frame_files
     assert call_with(f"file://{first}", f"file://{first}") == "SUCCEEDED"
-    assert sdk.journal()["counts"]["upload"] == {"200": 2}
+    assert server.journal()["counts"]["upload"] == {"200": 2}
 
 
 @pytest.mark.usefixtures("sdk")
@@ -67,36 +50,11 @@ def test_files_by_bare_path(frame_files: Files) -> None:
     assert call_with(str(first), str(last)) == "SUCCEEDED"
 
 
-def test_frames_by_address(sdk: LocalServer, web: str) -> None:
-    assert call_with(f"{web}/first%20frame.png", f"{web}/last%2Bframe.png") == "SUCCEEDED"
-    assert "upload" not in sdk.journal()["counts"]
-
-
-@pytest.mark.usefixtures("sdk")
-def test_one_frame_by_address_and_one_inline(web: str, frames: dict[str, str]) -> None:
-    assert call_with(frames["first_frame_url"], f"{web}/last%2Bframe.png") == "SUCCEEDED"
-
-
-@pytest.mark.usefixtures("sdk")
-def test_a_frame_that_is_not_there_fails_the_task(web: str, frames: dict[str, str]) -> None:
-    missing = f"{web}/missing.png"
-    said = call_with(missing, frames["last_frame_url"])
-    assert said == f"FAILED InvalidParameter Failed to download {missing}"
-
-
-@pytest.mark.usefixtures("sdk")
-def test_an_effect_needs_only_the_first_frame(frames: dict[str, str]) -> None:
-    """Vendor's page (2.2): with ``template`` only the first frame is read."""
-    first = frames["first_frame_url"]
-    assert VideoSynthesis.call(model=FLASH, template="hanfu-1", first_frame_url=first).output.task_status == "SUCCEEDED"
-    alone = VideoSynthesis.call(model=FLASH, prompt="p", first_frame_url=first)
-    assert alone.output["message"] == "Field required: input.last_frame_url"
-
-
-def test_a_missing_file_never_reaches_the_service(sdk: LocalServer, frames: dict[str, str]) -> None:
+def test_a_missing_file_never_reaches_the_service(serve: Serve, frames: dict[str, str]) -> None:
+    server = serve(Scenario(stand_in=True))
     with pytest.raises(InvalidInput, match="is not exists"):
         call_with("file:///no/such/frame.png", frames["last_frame_url"])
-    assert sdk.journal()["creates"] == []
+    assert server.journal()["creates"] == []
 
 
 @pytest.mark.usefixtures("sdk")

@@ -312,3 +312,16 @@ def test_retry_failed_takes_the_clips_with_a_code_in_one_run_and_leaves_the_othe
 
     assert deployment.partitions() == ({"b", "c"}, {"a"})
     assert len(server.journal()["creates"]) == 4
+
+
+def test_the_clip_sensor_leaves_a_lane_alone_that_stopped_a_moment_ago(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    deployment = deploy(start_server(keys=("sk-right",)), write_manifest("a"))
+    deployment.materialize("manifest")
+    deployment.run_job("render_clips")
+
+    answer = tick(deployment, "clip_sensor")
+
+    assert isinstance(answer, dg.SkipReason)
+    assert "InvalidApiKey" in str(answer.skip_message)

@@ -145,6 +145,15 @@ def test_a_bad_gateway_that_kept_the_create_away_is_tried_again(
     assert server.journal()["billed"]["videos"] == 1
 
 
+@pytest.mark.parametrize("kind", ["html", "throttle"])
+def test_tasks_are_collected_also_while_the_service_gives_no_list(
+    kind: str, open_project: OpenProject, start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    server = start_server(faults=(Fault(on="list", kind=kind),))
+    assert verdicts(drive(open_project(server, write_manifest("a", "b", "c")))) == dict.fromkeys("abc", "stored")
+    assert len(server.journal()["creates"]) == 3
+
+
 def test_a_throttled_create_is_sent_again_for_the_same_attempt(
     open_project: OpenProject, start_server: StartServer, write_manifest: WriteManifest
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from kf2v_pipeline.localserver.clock import ScriptedClock
 from kf2v_pipeline.localserver.embedded import LocalServer
+from kf2v_pipeline.localserver.fault import Fault
 from kf2v_pipeline.localserver.render import output_size
 from kf2v_pipeline.localserver.scenario import Duration, Scenario
 from kf2v_pipeline.localserver.server import Server, ServerError
@@ -87,6 +89,22 @@ def test_a_sped_up_clock_never_goes_back(serve: Serve) -> None:
     ended = asker.get(task_id)["end_time"]
     later = serve(scenario)
     assert later.get(later.task())["submit_time"] > ended
+
+
+def test_a_call_that_outlasts_the_server_is_cut_like_by_a_crash(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No 500, which would say something about the task, and no traceback in the log."""
+    monkeypatch.setattr(Server, "grace_s", 0.1)
+    asker = serve(Scenario(stand_in=True, faults=(Fault(on="create", kind="slow", delay_s=60),)))
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(asker.create)
+        while not asker.server.journal()["creates"]:
+            pass
+        asker.server.__exit__(None, None, None)
+        with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
+            waiting.result()
+    assert [record for record in caplog.records if record.exc_info] == []
 
 
 def test_a_directory_has_one_server(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

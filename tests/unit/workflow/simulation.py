@@ -105,6 +105,8 @@ class SimWan:
         script: What becomes of the next creates, by prompt: ``lost before`` or ``lost after`` it was carried out,
             ``fails`` once its task has run.
         unreadable: Tasks, by id, of which nothing that can be read is told.
+        refused_videos: Tasks, by id, whose videos nobody gets.
+        lagging_gets: How many of the next gets know nothing of a task that has ended.
 
     Args:
         faults: Share of the calls that go wrong, and of the tasks that fail or are listed late.
@@ -136,6 +138,8 @@ class SimWan:
         self.service = SERVICE
         self.script: dict[str, list[str]] = {}
         self.unreadable: set[str] = set()
+        self.refused_videos: set[str] = set()
+        self.lagging_gets = 0
         self._loop = loop
         self._rng = random.Random(seed)
         self._faults = faults
@@ -246,6 +250,9 @@ class SimWan:
             raise ReplyLost("get", "the reply has another form than promised")
         task = next(t for t in self.tasks if t.task_id == task_id)
         status = self._status(task)
+        if status.ended and self.lagging_gets:
+            self.lagging_gets -= 1
+            status = TaskStatus.UNKNOWN
         if status is TaskStatus.UNKNOWN:
             return Reading(task_id=task_id, status=status, read_at=self.now())
         return Reading(
@@ -266,6 +273,8 @@ class SimWan:
     async def download(self, video_url: str, *, start_byte: int = 0) -> AsyncIterator[SimDownload]:
         self._trip("download")
         await asyncio.sleep(0.1)
+        if video_url.rpartition("/")[2].removesuffix(".mp4") in self.refused_videos:
+            raise ServiceError("VideoUrlRefused", "HTTP 403; it may have expired", http_status=403)
         yield SimDownload(self.video_of(video_url.rpartition("/")[2].removesuffix(".mp4")), start_byte, self._trip)
 
     def video_of(self, task_id: str) -> bytes:

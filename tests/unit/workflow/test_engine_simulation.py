@@ -121,3 +121,27 @@ def test_a_task_whose_reply_is_still_on_its_way_is_not_taken_for_another_ones(tm
     task_ids = [attempt.task_id for attempt in night.ledger.attempts() if attempt.task_id]
     assert len(task_ids) == len(set(task_ids)) == 11
     night.close()
+
+
+def test_a_task_that_the_list_shows_is_not_gone_whatever_a_lagging_replica_says(tmp_path: Path) -> None:
+    night = Night(tmp_path, 0, clips=1)
+    night.wan.lagging_gets = 10
+
+    night.drive_to_the_end()
+
+    night.assert_nothing_was_paid_twice_or_lost()
+    night.close()
+
+
+def test_tasks_of_rows_that_changed_hold_no_place_in_the_quota_for_ever(tmp_path: Path) -> None:
+    """Nobody looks at them any more, and the service forgets them after a day."""
+    night = Night(tmp_path, 0, clips=3)
+    night.drive(for_s=3)
+    night.clips = [make_clip(number, prompt=f"Another take {number}") for number in range(3)]
+    night.ledger.want("manifest.csv", night.clips, at=night.wan.now())
+    night.loop.pass_time(timedelta(hours=24))
+
+    report = night.drive(for_s=3600)
+
+    assert {outcome.verdict for outcome in report.outcomes.values()} == {Verdict.STORED}
+    night.close()

@@ -1,0 +1,222 @@
+"""A fault at every await: whatever a drive waits for may fail or be cancelled, and the next drive goes on.
+
+Service and clock are simulated; engine, lanes, collector, ledger and storage are real.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from unit.workflow.simulation import DAY, MIDNIGHT, Night, make_clip
+
+from kf2v_pipeline.domain.attempt import State
+from kf2v_pipeline.domain.clip import Clip, Frame
+from kf2v_pipeline.errors import Kf2vError, NotSent, ReplyLost, ServiceError, StorageError
+from kf2v_pipeline.storage.store import Store
+from kf2v_pipeline.workflow.collect import Collector
+from kf2v_pipeline.workflow.outcome import Verdict
+from kf2v_pipeline.workflow.tempo import Tempo
+
+CLIPS = 2
+
+FAULTS: dict[str, Callable[[], BaseException]] = {
+    "cancelled": asyncio.CancelledError,
+    "no reply": lambda: ReplyLost("call", "no reply came in time"),
+    "not sent": lambda: NotSent("call", "no connection could be made"),
+    "service error": lambda: ServiceError("InternalError", "Internal server error!", http_status=500),
+    "disk full": lambda: OSError(errno.ENOSPC, "No space left on device"),
+    "storage refuses": lambda: StorageError("/videos", "No space left on device", "make room there"),
+}
+"""A client says of a timeout and of a connection that broke alike that the reply is lost."""
+
+ANSWERS = ("no reply", "not sent", "service error")
+OWN: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("create", "list", "get", "upload", "download"), ANSWERS),
+    **dict.fromkeys(("create, carried out", "download, half of it here"), ("no reply",)),
+    **dict.fromkeys(("put_file", "write_bytes"), ("storage refuses",)),
+    **dict.fromkeys(("read_clip_frame", "digest", "probe", "promote", "find_stored", "sizes"), ()),
+}
+"""Every place that a drive waits at, and the faults that are the tool's own way of failing there: they end no drive."""
+
+ENDS_BEFORE = {"find_stored": "download", "sizes": "put_file"}
+"""Places that only a drive waits at which goes on with another's work, and where that one ended."""
+
+FOREIGN = ("cancelled", "disk full", "storage refuses")
+CASES = [(place, fault) for place, own in OWN.items() for fault in dict.fromkeys((*own, *FOREIGN))]
+
+
+class Snare:
+    """Lets one passing of one place fail."""
+
+    def __init__(self, place: str, fault: str, at: int) -> None:
+        self.place, self.at, self.passed = place, at, 0
+        self._fault = FAULTS[fault]
+
+    def __call__(self, place: str) -> None:
+        if place == self.place:
+            self.passed += 1
+            if self.passed == self.at:
+                raise self._fault()
+
+
+class Outage:
+    """Makes one place fail until an instant."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        self.ends_at = MIDNIGHT
+        self.clock = lambda: MIDNIGHT
+
+    def __call__(self, place: str) -> None:
+        if place == self.place and self.clock() < self.ends_at:
+            raise FAULTS["storage refuses"]()  # noqa: RSE102 - it makes the error
+
+
+class SnaredStore(Store):
+    """A storage on this machine that may fail."""
+
+    snare: Callable[[str], None]
+
+    def put_file(self, local: Path, path: str) -> None:
+        self.snare("put_file")
+        super().put_file(local, path)
+
+    def write_bytes(self, path: str, data: bytes) -> None:
+        self.snare("write_bytes")
+        super().write_bytes(path, data)
+
+
+class RealNight(Night):
+    """A night whose videos are really downloaded, looked at and stored."""
+
+    def __init__(self, folder: Path, clips: list[Clip], film: Path, *snares: Callable[[str], None]) -> None:
+        def snare(place: str) -> None:
+            for one in snares:
+                one(place)
+
+        folder.mkdir()
+        super().__init__(folder, 0, clips=clips, trip=snare, film=film.read_bytes())
+        self.store = SnaredStore.open(str(folder / "out"))
+        self.store.snare = snare
+        self.collector = Collector(self.store, folder / "incoming")
+
+    def assert_each_video_is_stored_for_its_clip(self) -> None:
+        self.assert_nothing_was_paid_twice()
+        for clip in self.clips:
+            (attempt,) = [a for a in self.ledger.attempts([clip.clip_id]) if a.state is State.STORED]
+            task = next(task for task in self.wan.tasks if task.task_id == attempt.task_id)
+            assert task.prompt == clip.prompt
+            assert self.store.read_bytes(attempt.video_path or "") == self.wan.video_of(task.task_id)
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> list[Clip]:
+    """Clips whose frames are said to be so large that they have to be uploaded."""
+    path = tmp_path / "frame.png"
+    path.write_bytes(b"a picture")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    frame = Frame(location=str(path), sha256=digest, width=1280, height=720, size_bytes=9_000_000, format="PNG")
+    return [make_clip(number, frame=frame) for number in range(CLIPS)]
+
+
+@pytest.fixture
+def film(make_film: Callable[..., Path]) -> Path:
+    return make_film("film.mp4")
+
+
+def drives(night: RealNight) -> Iterator[str]:
+    """Drives until nothing is left, and tells how each of them ended."""
+    for _ in range(10):
+        try:
+            report = night.drive(for_s=3600)
+        except (asyncio.CancelledError, Kf2vError, OSError) as error:
+            yield type(error).__name__
+        else:
+            yield "well"
+            assert not report.of(Verdict.FAILED)
+            if not report.of(Verdict.LEFT):
+                return
+    raise AssertionError("clips are left after ten drives")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        *(pytest.param((*case, 1), id="-".join(case)) for case in CASES),
+        *(pytest.param((*case, 50), id="-".join((*case, "ever again")), marks=pytest.mark.chaos) for case in CASES),
+    ],
+)
+def test_a_fault_at_any_await_costs_nothing_and_loses_nothing(
+    case: tuple[str, str, int], clips: list[Clip], film: Path, tmp_path: Path
+) -> None:
+    """In an ordinary test run only the first passing of each place fails; ``make chaos`` takes each of them."""
+    place, fault, passings = case
+    for at in range(1, passings + 1):
+        snare = Snare(place, fault, at)
+        night = RealNight(
+            tmp_path / str(at), clips, film, snare, Snare(ENDS_BEFORE.get(place, "nowhere"), "cancelled", 2)
+        )
+        endings = list(drives(night))
+        night.assert_each_video_is_stored_for_its_clip()
+        night.close()
+        if fault in OWN[place]:
+            assert endings == ["well"], f"the drive did not survive passing {at}"
+        if snare.passed < at:
+            break
+    assert snare.passed, "the place was never passed"
+
+
+def test_a_storage_that_fails_for_longer_than_the_service_keeps_the_video_loses_nothing(
+    clips: list[Clip], film: Path, tmp_path: Path
+) -> None:
+    """The film is here: it is kept, and promoted as soon as the storage takes it."""
+    storage = Outage("put_file")
+    night = RealNight(tmp_path / "night", clips, film, storage)
+    storage.clock, storage.ends_at = night.wan.now, MIDNIGHT + 2 * DAY
+    night.drive(for_s=600)
+    night.loop.pass_time(2 * DAY - timedelta(seconds=610))
+
+    report = night.drive()
+
+    assert {outcome.verdict for outcome in report.outcomes.values()} == {Verdict.STORED}
+    night.assert_each_video_is_stored_for_its_clip()
+    night.close()
+
+
+def test_a_storage_that_refuses_a_video_that_left_it_ends_no_drive(
+    clips: list[Clip], film: Path, tmp_path: Path
+) -> None:
+    storage = Outage("put_file")
+    night = RealNight(tmp_path / "night", clips, film, storage)
+    night.drive()
+    storage.clock, storage.ends_at = night.wan.now, night.wan.now() + timedelta(seconds=10)
+    night.store.remove(night.ledger.newest(clips)["c000"].video_path or "")
+
+    verdicts = {clip_id: outcome.verdict for clip_id, outcome in night.drive().outcomes.items()}
+
+    assert verdicts == {"c000": Verdict.LEFT, "c001": Verdict.ALREADY_STORED}
+    night.loop.pass_time(timedelta(minutes=1))
+    assert {outcome.verdict for outcome in night.drive().outcomes.values()} == {Verdict.ALREADY_STORED}
+    night.assert_each_video_is_stored_for_its_clip()
+    night.close()
+
+
+def test_videos_that_cannot_be_had_keep_no_other_from_being_collected(
+    clips: list[Clip], film: Path, tmp_path: Path
+) -> None:
+    """As many of them as there are downloads side by side."""
+    bad = Tempo().collectors
+    more = [make_clip(number, frame=clips[0].first_frame) for number in range(bad + 1)]
+    night = RealNight(tmp_path / "night", more, film)
+    night.wan.refused_videos.update(f"task-{number}" for number in range(bad))
+
+    report = night.drive(for_s=3600)
+
+    assert [outcome.clip.clip_id for outcome in report.of(Verdict.STORED)] == [more[-1].clip_id]
+    night.close()
