@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test check ui bench clean lock help
+.PHONY: run test check ui chaos bench clean lock help
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,10 @@ check: $(VENV)/.dev ## Lint, format, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+chaos: $(VENV)/.dev ## Kill drives at every point, with every fault, and 200 times at random: takes half an hour
+	$(BIN)/python -m pytest -m chaos tests/chaos
+	PYTHONPATH=tests $(BIN)/python -m chaos.campaign --kills 200 --seed 1
 
 bench: $(VENV)/.dev ## Print the benchmarks' tables
 	$(BIN)/python -m bench
