@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SHORT = {"localserver": ["--seconds", "6"]}
+SHORT = {"localserver": ["--seconds", "6"], "render": ["--only", "quality"]}
 """Short settings, for those that have any."""
 
 

@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from kf2v_pipeline.domain.clip import Clip
+from kf2v_pipeline.domain.geometry import output_size
 from kf2v_pipeline.domain.policy import Standing
 from kf2v_pipeline.domain.problem import Problem
 from kf2v_pipeline.orchestration.batch import BatchResult
@@ -48,6 +50,7 @@ def forecast_report(result: Forecast, storage: str) -> dict[str, Any]:
         "over_budget": list(result.over_budget),
         "expected_s": None if result.expected is None else round(result.expected.total_seconds()),
         "storage": storage,
+        "videos": [_video(clip, result) for clip in result.plan.clips if clip.clip_id in result.standings],
         "failures": [
             {"clip_id": attempt.clip_id, "code": attempt.error_code, "message": attempt.error_message}
             for attempt in result.failures
@@ -101,6 +104,20 @@ def print_forecast(console: Console, result: Forecast) -> None:
 def _print_problems(console: Console, problems: Iterable[Problem]) -> None:
     for problem in problems:
         console.print(Text(str(problem), style="red" if problem.blocking else "yellow"))
+
+
+def _video(clip: Clip, result: Forecast) -> dict[str, Any]:
+    """What one clip would come out as, and cost; None where that is not known."""
+    frame, price = clip.first_frame, result.plan.prices[clip.clip_id]
+    size = output_size(frame.width, frame.height, clip.resolution) if frame.is_seen else None
+    return {
+        "clip_id": clip.clip_id,
+        "status": result.standings[clip.clip_id].value,
+        "width": size[0] if size else None,
+        "height": size[1] if size else None,
+        "cost": price.amount if price else None,
+        "currency": price.currency if price else None,
+    }
 
 
 def _failure(outcome: Outcome) -> dict[str, Any]:

@@ -251,6 +251,8 @@ def test_a_plan_knows_the_price_of_a_real_service_without_its_key_and_leaves_no_
     }
     report = report_of(done)
     assert {name: report[name] for name in expected} == expected
+    video = {"status": "planned", "width": 1280, "height": 720, "cost": 1.0, "currency": "CNY"}
+    assert report["videos"] == [{"clip_id": clip_id, **video} for clip_id in ("a", "b")]
     assert not somebody.home.exists()
     assert not somebody.storage.exists()
 
