@@ -62,6 +62,12 @@ class Seen:
     times: tuple[datetime, ...]
     usage: tuple[float, int, int | None] | None
 
+    @property
+    def url(self) -> str:
+        """The film's address, which must be there."""
+        assert self.video_url, self
+        return self.video_url
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -72,6 +78,12 @@ class Row:
     status: str
     model: str | None
     created_at: datetime | None
+
+
+def refused(answer: object) -> Refusal:
+    """The answer, which must be a refusal."""
+    assert isinstance(answer, Refusal), answer
+    return answer
 
 
 class Asker:

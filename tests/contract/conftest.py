@@ -62,6 +62,12 @@ def frames() -> dict[str, str]:
 
 
 @pytest.fixture
+def pair() -> dict[str, str]:
+    """The same as an asker takes them."""
+    return {"first": data_uri("red"), "last": data_uri("blue")}
+
+
+@pytest.fixture
 def inline() -> Callable[..., str]:
     """Makes a frame as a ``data:`` URI: ``inline("red", (320, 240), "PNG", "RGB")``."""
     return data_uri
