@@ -7,7 +7,7 @@ from pydantic import Field
 
 from kf2v_pipeline.domain.attempt import Attempt, State
 from kf2v_pipeline.domain.clip import Clip, digest_of
-from kf2v_pipeline.orchestration.events import VIDEO, failed_event, report_planned, stored_event
+from kf2v_pipeline.orchestration.events import failed_event, report_planned, stored_event, told_fingerprints
 from kf2v_pipeline.orchestration.interrupt import run_interruptibly
 from kf2v_pipeline.workflow.outcome import DriveReport, Listener, Outcome, Verdict
 from kf2v_pipeline.workflow.project import Project
@@ -39,7 +39,7 @@ def claim(context: dg.OpExecutionContext, config: RenderConfig) -> dict[str, obj
     """The run's clips, by id, and for how long it may stay."""
     project: Project = context.resources.project
     chosen = list(context.partition_keys) if _is_partitioned(context) else config.clip_ids
-    wanted = set(project.backlog()) if config.only_missing else {c.clip_id for c in project.wanted(chosen or None)}
+    wanted = _missing(context, project) if config.only_missing else {c.clip_id for c in project.wanted(chosen or None)}
     unknown = [clip_id for clip_id in chosen if clip_id not in wanted]
     if unknown:
         context.log.warning(f"Not in the manifest any more, so not rendered: {', '.join(unknown)}.")
@@ -90,7 +90,7 @@ class _Storyteller:
         self._listener = listener
         self._is_asset_run = _is_partitioned(context)
         self._manifest_version = digest_of(project.wanted())
-        self._known = set() if self._is_asset_run else context.instance.get_materialized_partitions(VIDEO)
+        self._told = {} if self._is_asset_run else told_fingerprints(context.instance)
 
     def begun(self, clips: int) -> None:
         """Passed on; Dagster knows the run's clips."""
@@ -122,7 +122,14 @@ class _Storyteller:
 
     def _is_news(self, clip: Clip) -> bool:
         """Whether Dagster has not heard of this partition's video yet; in a run that asks for it, it is told again."""
-        return clip.clip_id not in self._known
+        return self._told.get(clip.clip_id) != clip.fingerprint
+
+
+def _missing(context: dg.OpExecutionContext, project: Project) -> set[str]:
+    """The clips that a drive has work with, and those that Dagster was not told of: who stored them died before."""
+    told, unstored = told_fingerprints(context.instance), project.ledger.unstored(project.manifest_name)
+    untold = {c.clip_id for c in project.wanted() if c.clip_id not in unstored and told.get(c.clip_id) != c.fingerprint}
+    return untold | set(project.backlog())
 
 
 def _is_partitioned(context: dg.OpExecutionContext) -> bool:
