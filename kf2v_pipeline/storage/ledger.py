@@ -7,13 +7,14 @@ from kf2v_pipeline.storage.backlog import Backlog
 from kf2v_pipeline.storage.claim import Claim, Claims, Driver
 from kf2v_pipeline.storage.frame import KnownFrames
 from kf2v_pipeline.storage.lane import Lanes
+from kf2v_pipeline.storage.quality import Cut, Qualities
 from kf2v_pipeline.storage.spend import Spend
 from kf2v_pipeline.storage.wanted import Change, Wanted
 
-__all__ = ["Change", "Claim", "Driver", "Ledger"]
+__all__ = ["Change", "Claim", "Cut", "Driver", "Ledger"]
 
 
-class Ledger(Wanted, KnownFrames, Claims, Attempts, Spend, Lanes, Backlog):
+class Ledger(Wanted, KnownFrames, Claims, Attempts, Qualities, Spend, Lanes, Backlog):
     """Facts, append-only, and what they fold into: the truth about money. Dagster's events repeat it for people.
 
     Each method is one short transaction, and may be called from any thread. Nothing is held in memory, so processes

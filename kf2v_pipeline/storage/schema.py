@@ -206,6 +206,29 @@ fact = Table(
 )
 """What happened to attempts: appended, never changed."""
 
+quality = Table(
+    "kf2v_quality",
+    metadata,
+    Column("attempt_id", ForeignKey(attempt.c.attempt_id), primary_key=True),
+    Column("record", Text, nullable=False),
+    Column("measured_at", Instant, nullable=False),
+)
+"""What the film of a stored attempt measures."""
+
+cut = Table(
+    "kf2v_cut",
+    metadata,
+    Column("attempt_id", ForeignKey(attempt.c.attempt_id), primary_key=True),
+    Column("aspect", Text, primary_key=True),
+    Column("fit", Text, primary_key=True),
+    Column("cut_path", Text),
+    Column("width", Integer),
+    Column("height", Integer),
+    Column("flaw", Text),
+    Column("made_at", Instant, nullable=False),
+)
+"""Films in the aspect that somebody asked for, or why they can't be had."""
+
 commitment = Table(
     "kf2v_commitment",
     metadata,
