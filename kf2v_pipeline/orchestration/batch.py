@@ -16,6 +16,7 @@ from kf2v_pipeline.domain.problem import Problem
 from kf2v_pipeline.orchestration.definitions import build_definitions, open_project
 from kf2v_pipeline.orchestration.instance import open_instance
 from kf2v_pipeline.orchestration.interrupt import hearing_interrupts
+from kf2v_pipeline.orchestration.names import Names
 from kf2v_pipeline.settings import Settings
 from kf2v_pipeline.workflow.intake import refuse_unknown_clips
 from kf2v_pipeline.workflow.outcome import Listener, Outcome, Verdict
@@ -110,7 +111,7 @@ def run_batch(settings: Settings, listener: Listener, clip_ids: Sequence[str] = 
     definitions = build_definitions(settings, recorder)
     asset_job = definitions.resolve_implicit_global_asset_job_def()
     with hearing_interrupts(), open_instance(settings.dagster_home) as instance:
-        asset_job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey("manifest")], run_config=_QUIET)
+        asset_job.execute_in_process(instance=instance, asset_selection=[Names().manifest], run_config=_QUIET)
         with open_project(settings) as project:
             refuse_unknown_clips(clip_ids, project.wanted())
         config: dict[str, Any] = {"ops": {"claim": {"config": {"clip_ids": list(clip_ids)}}}}

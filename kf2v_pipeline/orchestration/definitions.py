@@ -1,6 +1,6 @@
 """Everything that Dagster is told, made from settings; the environment is read by whoever calls."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,9 +9,12 @@ import dagster as dg
 from kf2v_pipeline.errors import Kf2vError
 from kf2v_pipeline.localserver.embedded import ensure_server
 from kf2v_pipeline.localserver.server import ServerError
-from kf2v_pipeline.orchestration.assets import gallery, manifest, video, video_table
-from kf2v_pipeline.orchestration.jobs import refresh_manifest, refresh_tables, render_batch, render_clips, retry_failed
-from kf2v_pipeline.orchestration.schedules import nightly
+from kf2v_pipeline.orchestration.assets import build_assets
+from kf2v_pipeline.orchestration.checks import build_video_checks
+from kf2v_pipeline.orchestration.jobs import build_jobs
+from kf2v_pipeline.orchestration.names import OWNER, Names
+from kf2v_pipeline.orchestration.render import build_render_ops
+from kf2v_pipeline.orchestration.schedules import build_nightly
 from kf2v_pipeline.orchestration.sensors import build_sensors
 from kf2v_pipeline.settings import Settings
 from kf2v_pipeline.workflow.outcome import Listener, Silence
@@ -20,39 +23,65 @@ from kf2v_pipeline.workflow.project import Project
 
 def open_project(settings: Settings) -> Project:
     """The project of these settings, with the local server at hand. Whoever opens it, closes it."""
-    return Project(settings, local_address=_local_address)
+    return Project(settings, local_address=local_address)
 
 
-def _local_address(directory: Path) -> str:
-    """Base URL of the project's local server, which is started if it does not run."""
+def local_address(directory: Path) -> str:
+    """Base URL of the project's local server, which is started if it does not run.
+
+    Raises:
+        Kf2vError: It can't be started.
+    """
     try:
         return ensure_server(directory)
     except ServerError as error:
         raise Kf2vError(str(error)) from None
 
 
-def build_definitions(settings: Settings, listener: Listener | None = None) -> dg.Definitions:
-    """Assets, jobs, schedule, sensors and resources of one project.
+def build_definitions(
+    settings: Settings,
+    listener: Listener | None = None,
+    *,
+    prefix: str = "",
+    group: str = "",
+    owners: Sequence[str] = (OWNER,),
+    executor: dg.ExecutorDefinition | None = dg.in_process_executor,
+) -> dg.Definitions:
+    """Assets, checks, jobs, schedule, sensors and resources of one batch, to be merged with a person's own.
 
     Args:
+        settings: What a person may choose.
         listener: Who is told how a drive goes, beside Dagster; None for nobody.
-    """
+        prefix: Before every name, where a code location holds several batches.
+        group: The assets' group; empty for the prefix, or else ``kf2v``.
+        owners: Of the assets: e-mail addresses, or ``team:NAME``.
+        executor: Of asset runs; None to leave it to whom these definitions are merged with. Steps hand values on in
+            memory, and a worker of the multiprocess executor that is killed leaves a process behind that goes on
+            submitting: so it should be an in-process one.
 
-    @dg.resource(description="Ledger, storage and service of this project.")
+    Raises:
+        SettingsError: The schedule's cron expression or timezone, or the prefix, can't be used.
+    """
+    names = Names(prefix=prefix, group=group, owners=tuple(owners))
+    ops = build_render_ops(names)
+    jobs = build_jobs(names, ops)
+
+    @dg.resource(description="Ledger, storage and service of this batch.")
     @contextmanager
     def project(_context: dg.InitResourceContext) -> Iterator[Project]:
         with open_project(settings) as opened:
             yield opened
 
     return dg.Definitions(
-        assets=[manifest, video, video_table, gallery],
-        jobs=[render_clips, render_batch, retry_failed, refresh_manifest, refresh_tables],
-        schedules=[nightly],
-        sensors=build_sensors(settings, open_project),
+        assets=build_assets(names, ops),
+        asset_checks=[build_video_checks(names)],
+        jobs=jobs,
+        schedules=[build_nightly(settings, names, jobs.render_batch)],
+        sensors=build_sensors(settings, names, jobs, open_project),
         resources={
-            "project": project,
-            "listener": dg.ResourceDefinition.hardcoded_resource(listener or Silence()),
-            "io_manager": dg.mem_io_manager,
+            names.of("project"): project,
+            names.of("memory"): dg.mem_io_manager,
+            names.of("listener"): dg.ResourceDefinition.hardcoded_resource(listener or Silence()),
         },
-        executor=dg.in_process_executor,
+        executor=executor,
     )

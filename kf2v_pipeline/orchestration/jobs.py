@@ -1,112 +1,167 @@
 """The jobs: what a sensor, a schedule or a person starts as one run."""
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 import dagster as dg
 from pydantic import Field
 
 from kf2v_pipeline.domain.attempt import Attempt, State
-from kf2v_pipeline.domain.clip import digest_of
 from kf2v_pipeline.domain.policy import Standing, standing
-from kf2v_pipeline.orchestration.render import claim, drive, settle
+from kf2v_pipeline.orchestration.checks import report, report_video_checks
+from kf2v_pipeline.orchestration.names import DRIVE_TAG, Names
+from kf2v_pipeline.orchestration.reconcile import build_reconcile_op
+from kf2v_pipeline.orchestration.render import RenderOps
 from kf2v_pipeline.orchestration.steps import gallery_step, manifest_step, table_step
 from kf2v_pipeline.workflow.project import Project
 
-_FAILED_DESCRIPTION = "Finds the clips that failed for good, by the reasons and names that a person gives."
+MAX_RUNTIME_SECONDS = 24 * 60 * 60
+"""A run that takes longer is stopped, where ``run_monitoring`` is on: after a day no task is left to wait for."""
 
 
 class RetryConfig(dg.Config):
-    """Which of the failed clips to try again; what is left empty does not narrow them down.
+    """Which of the failed clips to try again; what is left empty does not narrow them down."""
 
-    Attributes:
-        clip_ids: Only these clips.
-        codes: Only clips that failed with one of these codes, such as ``DataInspectionFailed``.
-        max_age_hours: Only clips whose newest attempt was made within so many hours; 0 for any age.
-    """
-
-    clip_ids: list[str] = Field(default_factory=list)
-    codes: list[str] = Field(default_factory=list)
-    max_age_hours: float = 0.0
-
-
-@dg.op(required_resource_keys={"project"}, out=dg.Out(dg.Nothing), description="Takes the manifest in.")
-def read_manifest(context: dg.OpExecutionContext) -> None:
-    """Materializes asset ``manifest`` from within a job's run."""
-    metadata = manifest_step(context)
-    version = digest_of(context.resources.project.wanted())
-    context.log_event(dg.AssetMaterialization("manifest", metadata=metadata, tags={"dagster/data_version": version}))
+    clip_ids: list[str] = Field(default_factory=list, description="Only these clips.")
+    codes: list[str] = Field(
+        default_factory=list,
+        description="Only clips that failed with one of these codes, such as DataInspectionFailed.",
+    )
+    max_age_hours: float = Field(
+        default=0.0, ge=0, description="Only clips whose newest attempt was made within so many hours. 0 for any age."
+    )
 
 
-@dg.op(required_resource_keys={"project"}, description=_FAILED_DESCRIPTION)
-def choose_failed(context: dg.OpExecutionContext, config: RetryConfig) -> dict[str, object]:
-    """The failed clips that a person asks for again."""
-    project: Project = context.resources.project
-    chosen = [
-        clip_id
-        for clip_id, attempt in project.ledger.unstored(project.manifest_name).items()
-        if attempt is not None and standing(attempt) is Standing.FAILED and _is_meant(project, config, attempt)
-    ]
-    context.log.info(f"{len(chosen)} failed clips are tried again.")
-    return {"clip_ids": chosen, "asked": chosen, "slice_minutes": 0}
+class Jobs(NamedTuple):
+    """The jobs of one batch."""
+
+    render_clips: dg.JobDefinition
+    render_batch: dg.JobDefinition
+    retry_failed: dg.JobDefinition
+    refresh_manifest: dg.JobDefinition
+    refresh_tables: dg.JobDefinition
+    reconcile: dg.JobDefinition
 
 
-@dg.op(
-    required_resource_keys={"project"},
-    ins={"failures": dg.In(list[str])},
-    description="Writes the tables and the gallery, and lets the failures pass on to the end of the run.",
-)
-def publish(context: dg.OpExecutionContext, failures: list[str]) -> list[str]:
-    """Materializes assets ``video_table`` and ``gallery`` from within a job's run."""
-    context.log_event(dg.AssetMaterialization("video_table", metadata=table_step(context)))
-    context.log_event(dg.AssetMaterialization("gallery", metadata=gallery_step(context)))
-    return failures
+def build_jobs(names: Names, ops: RenderOps) -> Jobs:
+    """The jobs, made of the same ops as the assets."""
+    read_manifest = _manifest_op(names)
+    choose_failed = _choice_op(names)
+    publish = _publishing_op(names)
+    reconcile_op = build_reconcile_op(names)
+
+    @dg.op(name=names.of("begin"), out=names.handed_on, description="There is nothing that could have failed yet.")
+    def begin() -> list[dict[str, Any]]:
+        return []
+
+    @_job(
+        names,
+        "render_clips",
+        "Renders whatever the ledger wants, or the clips that are named, many in one run; "
+        "then writes the tables and the gallery.",
+    )
+    def render_clips() -> None:
+        ops.settle(publish(ops.drive(ops.claim())))
+
+    @_job(
+        names,
+        "render_batch",
+        "The whole batch in one run: manifest, every wanted clip, tables, gallery. Clips that "
+        "failed for good are not tried again until their row changes or a person asks for them.",
+    )
+    def render_batch() -> None:
+        ops.settle(publish(ops.drive(ops.claim(read_manifest()))))
+
+    @_job(
+        names,
+        "retry_failed",
+        "Tries clips again that failed for good: all of them, or those with certain codes, "
+        "names or ages, any set in one run. Failed tasks cost nothing; each new attempt that succeeds is billed. A "
+        "clip whose lost task may have been paid for is tried again only by name.",
+    )
+    def retry_failed() -> None:
+        ops.settle(publish(ops.drive(choose_failed())))
+
+    @_job(names, "refresh_manifest", "Takes the manifest in, and nothing else.", drives=False)
+    def refresh_manifest() -> None:
+        read_manifest()
+
+    @_job(names, "refresh_tables", "Writes the tables and the gallery anew from the ledger.", drives=False)
+    def refresh_tables() -> None:
+        publish(begin())
+
+    @_job(
+        names,
+        "reconcile",
+        "Brings ledger, service and storage together, and buys nothing: takes in videos that the "
+        "ledger does not know, finds out what became of creates whose reply was lost, collects what is finished, and "
+        "looks whether every video that was paid for is in the storage.",
+    )
+    def reconcile() -> None:
+        ops.settle(publish(reconcile_op()))
+
+    return Jobs(render_clips, render_batch, retry_failed, refresh_manifest, refresh_tables, reconcile)
 
 
-@dg.op(out=dg.Out(list[str]), description="There is nothing that could have failed yet.")
-def begin() -> list[str]:
-    """An empty list of failures."""
-    return []
+def _job(
+    names: Names, name: str, description: str, *, drives: bool = True
+) -> Callable[[Callable[..., Any]], dg.JobDefinition]:
+    tags = {DRIVE_TAG: names.group_name, "dagster/max_runtime": str(MAX_RUNTIME_SECONDS)} if drives else {}
+    return dg.job(name=names.of(name), description=description, executor_def=dg.in_process_executor, tags=tags)
 
 
-@dg.job(description="Takes the manifest in, and nothing else.", executor_def=dg.in_process_executor)
-def refresh_manifest() -> None:
-    """Manifest alone."""
-    read_manifest()
+def _manifest_op(names: Names) -> dg.OpDefinition:
+    @dg.op(
+        name=names.of("read_manifest"),
+        required_resource_keys={names.of("project")},
+        out=dg.Out(dg.Nothing),
+        description="Takes the manifest in, and materializes asset manifest.",
+    )
+    def read_manifest(context: dg.OpExecutionContext) -> None:
+        step = manifest_step(context, names)
+        tags = {"dagster/data_version": step.version or "", "dagster/data_version_is_user_provided": "true"}
+        context.log_event(dg.AssetMaterialization(names.manifest, metadata=step.metadata, tags=tags))
+        report(context, step.checks)
+
+    return read_manifest
 
 
-@dg.job(
-    description="Renders whatever the ledger wants, or the clips that are named, many in one run; then writes the "
-    "tables and the gallery.",
-    executor_def=dg.in_process_executor,
-)
-def render_clips() -> None:
-    """Claim → drive → publish → settle."""
-    settle(publish(drive(claim())))
+def _choice_op(names: Names) -> dg.OpDefinition:
+    @dg.op(
+        name=names.of("choose_failed"),
+        out=names.handed_on,
+        required_resource_keys={names.of("project")},
+        description="Finds the clips that failed for good, by the reasons, names and ages that a person gives.",
+    )
+    def choose_failed(context: dg.OpExecutionContext, config: RetryConfig) -> dict[str, Any]:
+        project = names.project(context)
+        chosen = [
+            clip_id
+            for clip_id, attempt in project.ledger.unstored(project.manifest_name).items()
+            if attempt is not None and standing(attempt) is Standing.FAILED and _is_meant(project, config, attempt)
+        ]
+        context.log.info(f"{len(chosen)} failed clips are tried again.")
+        return {"clip_ids": chosen, "asked": chosen, "slice_minutes": 0}
+
+    return choose_failed
 
 
-@dg.job(
-    description="The whole batch in one run: manifest, every wanted clip, tables, gallery. Clips that failed for good "
-    "are not tried again until their row changes or a person asks for them.",
-    executor_def=dg.in_process_executor,
-)
-def render_batch() -> None:
-    """Manifest → claim → drive → publish → settle."""
-    settle(publish(drive(claim(read_manifest()))))
+def _publishing_op(names: Names) -> dg.OpDefinition:
+    @dg.op(
+        name=names.of("publish"),
+        out=names.handed_on,
+        required_resource_keys={names.of("project")},
+        description="Writes the tables and the gallery, and lets the failures pass on to the end of the run.",
+    )
+    def publish(context: dg.OpExecutionContext, failures: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        rows, page = table_step(context, names), gallery_step(context, names)
+        context.log_event(dg.AssetMaterialization(names.video_table, metadata=rows.metadata))
+        context.log_event(dg.AssetMaterialization(names.gallery, metadata=page.metadata))
+        report_video_checks(context, names, names.project(context))
+        report(context, rows.checks)
+        return failures
 
-
-@dg.job(
-    description="Tries clips again that failed for good: all of them, or those with certain codes, names or ages, any "
-    "set in one run. Failed tasks cost nothing; each new attempt that succeeds is billed. A clip whose lost task may "
-    "have been paid for is tried again only by name.",
-    executor_def=dg.in_process_executor,
-)
-def retry_failed() -> None:
-    """Choose → drive → publish → settle."""
-    settle(publish(drive(choose_failed())))
-
-
-@dg.job(description="Writes the tables and the gallery anew from the ledger.", executor_def=dg.in_process_executor)
-def refresh_tables() -> None:
-    """Publish alone."""
-    publish(begin())
+    return publish
 
 
 def _is_meant(project: Project, config: RetryConfig, attempt: Attempt) -> bool:

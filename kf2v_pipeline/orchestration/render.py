@@ -1,99 +1,170 @@
-"""The op graph claim → drive → settle: the body of asset ``video``, and the middle of the jobs that render."""
+"""The ops claim → drive → settle: the body of asset ``video``, and the middle of the jobs that render."""
 
+from collections.abc import Collection
 from datetime import timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple
 
 import dagster as dg
 from pydantic import Field
 
-from kf2v_pipeline.domain.attempt import Attempt, State
-from kf2v_pipeline.domain.clip import Clip, digest_of
-from kf2v_pipeline.orchestration.events import failed_event, report_planned, stored_event, told_fingerprints
+from kf2v_pipeline.domain.attempt import OPEN_STATES, Attempt, State
+from kf2v_pipeline.domain.clip import Clip
+from kf2v_pipeline.domain.price import Budget, Money
+from kf2v_pipeline.domain.quality import Quality, flaws
+from kf2v_pipeline.orchestration.checks import report_video_checks
+from kf2v_pipeline.orchestration.events import (
+    failed_event,
+    flaw_event,
+    log_check,
+    report_planned,
+    stored_event,
+    what_to_do,
+)
 from kf2v_pipeline.orchestration.interrupt import run_interruptibly
+from kf2v_pipeline.orchestration.metadata import cost_table, table
+from kf2v_pipeline.orchestration.names import Names
+from kf2v_pipeline.orchestration.told import Told
 from kf2v_pipeline.workflow.outcome import DriveReport, Listener, Outcome, Verdict
 from kf2v_pipeline.workflow.project import Project
 
-CLIPS = dg.DynamicPartitionsDefinition(name="clips")
-"""One partition per clip; its key is the ``clip_id``."""
+STOPPED_TAG = "kf2v/stopped"
+"""On a run that left clips although it had time: the first reason's code. The clip sensor then waits a while."""
+
+NOTHING = Budget(per_run=Decimal(0))
+"""The budget of a run that only finishes what was begun: clips that need a new task are left to another run."""
+
+_SHOWN = 20
+"""Failed clips that a message names, and a table of a run shows."""
+
+_IN_TIME = ("SliceEnded", "TakenOver")
+"""Reasons for which a clip is left in good order."""
 
 
 class RenderConfig(dg.Config):
-    """What one run is to render; for asset ``video`` Dagster's partitions say it instead.
+    """What one run is to render; for asset ``video`` Dagster's partitions say it instead."""
+
+    clip_ids: list[str] = Field(
+        default_factory=list,
+        description="These clips, also where they failed for good before. Empty for whatever is wanted.",
+    )
+    slice_minutes: int = Field(
+        default=0,
+        ge=0,
+        description="After so many minutes, what is in flight is left to the next run. 0 to stay until all is decided.",
+    )
+    only_missing: bool = Field(
+        default=False,
+        description="Leave out what is stored, or failed for good. The clip sensor's runs have no use for those.",
+    )
+
+
+class RenderOps(NamedTuple):
+    """The three ops of one batch."""
+
+    claim: dg.OpDefinition
+    drive: dg.OpDefinition
+    settle: dg.OpDefinition
+
+
+def build_render_ops(names: Names) -> RenderOps:
+    """Claim, drive, settle, under the batch's names."""
+
+    @dg.op(
+        name=names.of("claim"),
+        ins={"after": dg.In(dg.Nothing)},
+        out=names.handed_on,
+        required_resource_keys={names.of("project")},
+        description="Finds out which clips this run is to see stored.",
+    )
+    def claim(context: dg.OpExecutionContext, config: RenderConfig) -> dict[str, Any]:
+        project = names.project(context)
+        chosen = list(context.partition_keys) if _is_partitioned(context) else config.clip_ids
+        if config.only_missing:
+            wanted = _missing(context.instance, names, project)
+        else:
+            wanted = {clip.clip_id for clip in project.wanted(chosen or None)}
+        unknown = [clip_id for clip_id in chosen if clip_id not in wanted]
+        if unknown:
+            context.log.warning(f"Not in the manifest any more, so not rendered: {_listed(unknown)}.")
+        return {"clip_ids": sorted(wanted), "asked": chosen, "slice_minutes": config.slice_minutes}
+
+    @dg.op(
+        name=names.of("drive"),
+        out=names.handed_on,
+        required_resource_keys={names.of("project"), names.of("listener")},
+        description="Submits, looks and collects, all lanes side by side; each stored clip is materialized at once.",
+    )
+    def drive(context: dg.OpExecutionContext, batch: dict[str, Any]) -> list[dict[str, Any]]:
+        return drive_clips(context, names, batch)
+
+    @dg.op(
+        name=names.of("settle"),
+        out=dg.Out(is_required=False),
+        description="Ends the run as failed where clips failed, and names them.",
+    )
+    def settle(failures: list[dict[str, Any]]):  # type: ignore[no-untyped-def]  # a generator that never yields
+        # Where all went well there is no output: one would materialize every partition of the run's range once more.
+        if failures:
+            raise _failure(failures)
+        yield from ()
+
+    return RenderOps(claim, drive, settle)
+
+
+def drive_clips(
+    context: dg.OpExecutionContext, names: Names, batch: dict[str, Any], *, budget: Budget | None = None
+) -> list[dict[str, Any]]:
+    """Drives a batch's clips until they are decided, or its time is over.
+
+    Args:
+        batch: ``clip_ids`` to drive, those of them that were ``asked`` for by name, and the ``slice_minutes``.
+        budget: The most that may be spent; None for what the settings say.
+
+    Returns:
+        A line for each clip that failed, and for each reason for which clips were left: ``clip``, ``code``, ``reason``,
+        ``what_to_do``.
+    """
+    project = names.project(context)
+    clips = list(project.wanted(batch["clip_ids"]))
+    storyteller = Storyteller(context, names, project)  # asks what Dagster was told after the clips were read
+    minutes: int = batch["slice_minutes"]
+    until = project.clock() + timedelta(minutes=minutes) if minutes else None
+    engine = project.engine(clips, storyteller, run_id=context.run_id, budget=budget)
+    try:
+        report = run_interruptibly(engine.drive(clips, asked=batch["asked"], until=until))
+    except KeyboardInterrupt:
+        context.log.warning(_farewell(project, clips))
+        raise
+    context.log.info(_summary(report))
+    stopped = _stopped(report, is_buying=budget is not NOTHING)
+    failures = [_failed_line(outcome) for outcome in report.of(Verdict.FAILED)] + stopped
+    context.add_output_metadata(_run_metadata(report, failures))
+    if stopped:
+        context.instance.add_run_tags(context.run_id, {STOPPED_TAG: str(stopped[0]["code"])})
+    if storyteller.is_asset_run:
+        report_video_checks(context, names, project)
+    return failures
+
+
+class Storyteller:
+    """Tells Dagster of each clip's end as it comes, and passes everything on to whoever else listens.
 
     Attributes:
-        clip_ids: These clips, also where they failed for good before; empty for whatever is wanted.
-        slice_minutes: After so long, what is in flight is left to the next run; 0 to stay until all is decided.
-        only_missing: Leaves out what is stored, or failed for good; the sensor's runs have no use for those.
+        is_asset_run: Whether Dagster has planned the run's partitions itself.
     """
 
-    clip_ids: list[str] = Field(default_factory=list)
-    slice_minutes: int = 0
-    only_missing: bool = False
-
-
-@dg.op(
-    ins={"manifest": dg.In(dg.Nothing)},
-    required_resource_keys={"project"},
-    description="Finds out which clips this run is to see stored.",
-)
-def claim(context: dg.OpExecutionContext, config: RenderConfig) -> dict[str, object]:
-    """The run's clips, by id, and for how long it may stay."""
-    project: Project = context.resources.project
-    chosen = list(context.partition_keys) if _is_partitioned(context) else config.clip_ids
-    wanted = _missing(context, project) if config.only_missing else {c.clip_id for c in project.wanted(chosen or None)}
-    unknown = [clip_id for clip_id in chosen if clip_id not in wanted]
-    if unknown:
-        context.log.warning(f"Not in the manifest any more, so not rendered: {', '.join(unknown)}.")
-    return {"clip_ids": sorted(wanted), "asked": chosen, "slice_minutes": config.slice_minutes}
-
-
-@dg.op(
-    required_resource_keys={"project", "listener"},
-    description="Submits, looks and collects, all lanes side by side; each stored clip is materialized at once.",
-)
-def drive(context: dg.OpExecutionContext, batch: dict[str, object]) -> list[str]:
-    """Drives the clips; gives a sentence for each one that failed."""
-    project: Project = context.resources.project
-    asked: list[str] = batch["asked"]  # type: ignore[assignment]  # made by ``claim``
-    clips = list(project.wanted(batch["clip_ids"]))  # type: ignore[arg-type]  # made by ``claim``
-    storyteller = _Storyteller(context, project, context.resources.listener)
-    minutes: int = batch["slice_minutes"]  # type: ignore[assignment]  # made by ``claim``
-    until = project.clock() + timedelta(minutes=minutes) if minutes else None
-    engine = project.engine(clips, storyteller, run_id=context.run_id)
-    report = run_interruptibly(engine.drive(clips, asked=asked, until=until))
-    context.log.info(_summary(report))
-    return [f"{outcome.clip.clip_id} ({outcome.code}: {outcome.message})" for outcome in report.of(Verdict.FAILED)]
-
-
-@dg.op(out=dg.Out(is_required=False), description="Ends the run as failed where clips failed, and names them.")
-def settle(failures: list[str]):  # type: ignore[no-untyped-def]  # a generator that never yields
-    """Raises where clips failed; gives no output where all went well.
-
-    An output would materialize every partition of the run's range once more.
-    """
-    if failures:
-        raise dg.Failure(f"{len(failures)} clips failed: {'; '.join(failures)}", allow_retries=False)
-    yield from ()
-
-
-@dg.graph(ins={"manifest": dg.GraphIn()})
-def render(manifest):  # type: ignore[no-untyped-def]  # a composition has no types at run time
-    """Claim, drive, settle."""
-    return settle(drive(claim(manifest)))
-
-
-class _Storyteller:
-    """Tells Dagster of each clip's end as it comes, and passes everything on to whoever else listens."""
-
-    def __init__(self, context: dg.OpExecutionContext, project: Project, listener: Listener) -> None:
+    def __init__(self, context: dg.OpExecutionContext, names: Names, project: Project) -> None:
+        self.is_asset_run = _is_partitioned(context)
         self._context = context
+        self._names = names
         self._project = project
-        self._listener = listener
-        self._is_asset_run = _is_partitioned(context)
-        self._manifest_version = digest_of(project.wanted())
-        self._told = {} if self._is_asset_run else told_fingerprints(context.instance)
+        self._listener: Listener = names.listener(context)
+        self._told = Told.ask(context.instance, names)
 
     def begun(self, clips: int) -> None:
-        """Passed on; Dagster knows the run's clips."""
+        """One line in the run's log."""
+        self._context.log.info(f"{clips} clips are to be seen stored.")
         self._listener.begun(clips)
 
     def moved(self, clip_id: str, state: State) -> None:
@@ -103,13 +174,15 @@ class _Storyteller:
     def ended(self, outcome: Outcome) -> None:
         """A stored clip is a materialization, a failed one an observation and a red partition."""
         clip = outcome.clip
-        if outcome.verdict is Verdict.STORED or (outcome.verdict is Verdict.ALREADY_STORED and self._is_news(clip)):
+        # In a run that asks for the partition it is told again, else only what Dagster does not know yet.
+        is_news = self.is_asset_run or not self._told.is_told(clip)
+        if outcome.verdict is Verdict.STORED or (outcome.verdict is Verdict.ALREADY_STORED and is_news):
             assert outcome.attempt is not None  # noqa: S101  # a stored clip has an attempt; this tells the type checker
-            self._context.log_event(self._stored_event(clip, outcome.attempt))
+            self._tell_stored(clip, outcome.attempt)
         elif outcome.verdict is Verdict.FAILED:
-            if not self._is_asset_run:
-                report_planned(self._context, clip.clip_id)
-            self._context.log_event(failed_event(outcome))
+            if not self.is_asset_run:
+                report_planned(self._context, self._names, clip.clip_id)
+            self._context.log_event(failed_event(self._names, outcome))
         self._listener.ended(outcome)
 
     def noticed(self, sentence: str) -> None:
@@ -117,23 +190,90 @@ class _Storyteller:
         self._context.log.warning(sentence)
         self._listener.noticed(sentence)
 
-    def _stored_event(self, clip: Clip, attempt: Attempt) -> dg.AssetMaterialization:
-        return stored_event(clip, attempt, self._project.store, manifest_version=self._manifest_version)
+    def _tell_stored(self, clip: Clip, attempt: Attempt) -> None:
+        quality = quality_of(self._project, attempt)
+        store, told = self._project.store, self._told
+        self._context.log_event(stored_event(self._names, clip, attempt, store=store, told=told, quality=quality))
+        for flaw in flaws(quality) if quality else ():
+            log_check(self._context, flaw_event(self._names, clip, flaw))
 
-    def _is_news(self, clip: Clip) -> bool:
-        """Whether Dagster has not heard of this partition's video yet; in a run that asks for it, it is told again."""
-        return self._told.get(clip.clip_id) != clip.fingerprint
+
+def quality_of(project: Project, attempt: Attempt) -> Quality | None:
+    """What an attempt's film measures; None where it was not measured."""
+    return project.ledger.qualities([attempt.attempt_id]).get(attempt.attempt_id)
 
 
-def _missing(context: dg.OpExecutionContext, project: Project) -> set[str]:
+def _missing(instance: dg.DagsterInstance, names: Names, project: Project) -> set[str]:
     """The clips that a drive has work with, and those that Dagster was not told of: who stored them died before."""
-    told, unstored = told_fingerprints(context.instance), project.ledger.unstored(project.manifest_name)
-    untold = {c.clip_id for c in project.wanted() if c.clip_id not in unstored and told.get(c.clip_id) != c.fingerprint}
+    told, unstored = Told.ask(instance, names), project.ledger.unstored(project.manifest_name)
+    untold = {clip.clip_id for clip in project.wanted() if clip.clip_id not in unstored and not told.is_told(clip)}
     return untold | set(project.backlog())
 
 
 def _is_partitioned(context: dg.OpExecutionContext) -> bool:
     return context.has_partition_key or context.has_partition_key_range
+
+
+def _farewell(project: Project, clips: Collection[Clip]) -> str:
+    """What becomes of the tasks of a run that is stopped."""
+    in_flight = len(project.ledger.attempts([clip.clip_id for clip in clips], states=OPEN_STATES))
+    return (
+        f"The run was stopped. {in_flight} tasks are in flight: the service goes on with them, and the next run "
+        "collects them; nothing is paid again. The clip sensor starts that run where it is on: turn it off to wait."
+    )
+
+
+def _failed_line(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "clip": outcome.clip.clip_id,
+        "code": outcome.code or "",
+        "reason": outcome.message or "",
+        "what_to_do": what_to_do(outcome.attempt),
+    }
+
+
+def _stopped(report: DriveReport, *, is_buying: bool) -> list[dict[str, Any]]:
+    """A line for each reason for which clips were left although there was time; a stopped lane is one."""
+    left = [outcome for outcome in report.of(Verdict.LEFT) if outcome.code not in _IN_TIME]
+    reasons = dict.fromkeys((str(outcome.code), str(outcome.message)) for outcome in left)
+    return [
+        {"clip": "", "code": code, "reason": reason, "what_to_do": ""}
+        for code, reason in reasons
+        if is_buying or code != "BudgetReached"
+    ]
+
+
+def _failure(failures: list[dict[str, Any]]) -> dg.Failure:
+    clips = [line for line in failures if line["clip"]]
+    words = [f"{line['clip']} ({line['code']}: {line['reason']})" for line in clips]
+    stops = [line["reason"] for line in failures if not line["clip"]]
+    parts = ([f"{len(clips)} clips failed: {_listed(words, '; ')}."] if clips else []) + stops
+    shown = table(failures[:_SHOWN], ("clip", "code", "reason", "what_to_do"))
+    return dg.Failure(" ".join(parts), metadata={"failed": shown}, allow_retries=False)
+
+
+def _listed(words: list[str], between: str = ", ") -> str:
+    more = len(words) - _SHOWN
+    return between.join(words[:_SHOWN]) + (f"{between}and {more} more" if more > 0 else "")
+
+
+def _run_metadata(report: DriveReport, failures: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the run's page shows of it: counts, what was billed, and what failed."""
+    stored = [outcome.attempt for outcome in report.of(Verdict.STORED) if outcome.attempt]
+    bills = [
+        (attempt.model, Money(amount=attempt.cost, currency=attempt.currency))
+        for attempt in stored
+        if attempt.cost is not None and attempt.currency
+    ]
+    metadata: dict[str, Any] = {
+        **{verdict.value: len(report.of(verdict)) for verdict in Verdict},
+        "created_tasks": report.created_tasks,
+    }
+    if bills:
+        metadata["cost_by_model"] = cost_table(bills)
+    if failures:
+        metadata["failures"] = table(failures[:_SHOWN], ("clip", "code", "reason", "what_to_do"))
+    return metadata
 
 
 def _summary(report: DriveReport) -> str:

@@ -4,28 +4,41 @@ A tick asks the ledger and Dagster, never the service: it takes milliseconds, an
 runs on beside the next, can do no harm.
 """
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
 from typing import Protocol
 
 import dagster as dg
 
-from kf2v_pipeline.domain.attempt import Remedy
-from kf2v_pipeline.orchestration.jobs import refresh_manifest, render_clips
+from kf2v_pipeline.domain.attempt import Attempt, Remedy
+from kf2v_pipeline.orchestration.jobs import Jobs
+from kf2v_pipeline.orchestration.names import DRIVE_TAG, Names
+from kf2v_pipeline.orchestration.render import STOPPED_TAG
 from kf2v_pipeline.settings import Settings
+from kf2v_pipeline.storage.ledger import Driver
 from kf2v_pipeline.storage.source import token
-from kf2v_pipeline.workflow.driver import describe, living_drivers
+from kf2v_pipeline.workflow.driver import all_drivers, describe, is_gone, living_drivers
 from kf2v_pipeline.workflow.project import Project
-from kf2v_pipeline.workflow.tempo import Tempo
 
 SLICE_MINUTES = 30
 """How long a run of the sensor's stays: failures turn red soon, and a deploy finds short runs."""
 
-_ON_ITS_WAY = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING]
-_START_WITHIN = timedelta(minutes=5)
-"""A run that did not start within so long does not count as on its way any more."""
+_PATIENCE = {
+    dg.DagsterRunStatus.QUEUED: None,
+    dg.DagsterRunStatus.NOT_STARTED: timedelta(minutes=5),
+    dg.DagsterRunStatus.STARTING: timedelta(minutes=5),
+    dg.DagsterRunStatus.STARTED: timedelta(seconds=60),
+}
+"""For how long a run in that status counts as on its way to drive: one that started tells the ledger soon that it
+does, or is lost. None for as long as it is so: the queue will start it."""
 
 _AFTER_A_STOP = timedelta(minutes=15)
-"""How long a lane that stopped (key, arrears, access) is left alone: only a person can mend it."""
+"""How long clips are left alone after a run had to leave them: mostly only a person can mend that."""
+
+_RUN_TAGS = {
+    "dagster/max_retries": "0",  # the next tick starts the next run
+    "dagster/max_runtime": str((SLICE_MINUTES + 15) * 60),  # a run whose process is lost stays STARTED for ever
+}
 
 
 class OpenProject(Protocol):
@@ -35,16 +48,17 @@ class OpenProject(Protocol):
         """The project; nothing of it is opened before it is used."""
 
 
-def build_sensors(settings: Settings, open_project: OpenProject) -> list[dg.SensorDefinition]:
+def build_sensors(settings: Settings, names: Names, jobs: Jobs, open_project: OpenProject) -> list[dg.SensorDefinition]:
     """Both sensors of a project: on for the local service; off where runs may spend money, until they are turned on."""
     is_free = settings.service == "local" and not settings.api_key  # with a key, a row may name a real service
     status = dg.DefaultSensorStatus.RUNNING if is_free else dg.DefaultSensorStatus.STOPPED
 
     @dg.sensor(
-        job_name=refresh_manifest.name,
+        name=names.of("manifest_sensor"),
+        job=jobs.refresh_manifest,
         minimum_interval_seconds=30,
         default_status=status,
-        description="Reads the manifest when its file changed.",
+        description="Reads the manifest when its file changed: new, changed and removed rows.",
     )
     def manifest_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         found = token(settings.manifest)
@@ -55,33 +69,96 @@ def build_sensors(settings: Settings, open_project: OpenProject) -> list[dg.Sens
         return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=found)
 
     @dg.sensor(
-        job_name=render_clips.name,
+        name=names.of("clip_sensor"),
+        job=jobs.render_clips,
         minimum_interval_seconds=30,
         default_status=status,
         description="Starts a run while clips are wanted that no living run has; after a crash it does the same.",
     )
     def clip_sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         with open_project(settings) as project:
-            return _next_run(context.instance, project)
+            return _next_run(context.instance, names, project)
 
     return [manifest_sensor, clip_sensor]
 
 
-def _next_run(instance: dg.DagsterInstance, project: Project) -> dg.RunRequest | dg.SkipReason:
-    backlog = project.backlog()
-    waiting, now = len(backlog), project.clock()
-    if not waiting:
+def _next_run(instance: dg.DagsterInstance, names: Names, project: Project) -> dg.RunRequest | dg.SkipReason:
+    backlog, now = project.backlog(), project.clock()
+    if not backlog:
         return dg.SkipReason("Every wanted clip is stored, or failed for good.")
+    _report_dead_runs(instance, project)
+    reason = (
+        _stopped_lane(backlog, now)
+        or _driven(project, backlog, now)
+        or _coming_run(instance, names, now)
+        or _stopped_run(instance, names, now)
+    )
+    if reason:
+        return dg.SkipReason(f"{len(backlog)} clips are wanted. {reason}")
+    config = {"only_missing": True, "slice_minutes": SLICE_MINUTES}
+    return dg.RunRequest(run_config={"ops": {names.of("claim"): {"config": config}}}, tags=_RUN_TAGS)
+
+
+def _stopped_lane(backlog: Mapping[str, Attempt | None], now: datetime) -> str | None:
     for attempt in backlog.values():
         if attempt and attempt.remedy is Remedy.STOP_LANE and now - attempt.prepared_at < _AFTER_A_STOP:
-            return dg.SkipReason(f"Lane {attempt.lane} stopped ({attempt.error_code}): {attempt.error_message}")
-    drivers = living_drivers(project.ledger, at=now, stale_after=Tempo().stale_after)
-    if drivers:
-        return dg.SkipReason(f"{waiting} clips are wanted, and driven by {describe(drivers[0])}.")
-    coming = instance.get_runs(
-        dg.RunsFilter(job_name=render_clips.name, statuses=_ON_ITS_WAY, created_after=now - _START_WITHIN), limit=1
+            return f"Lane {attempt.lane} stopped ({attempt.error_code}): {attempt.error_message}"
+    return None
+
+
+def _driven(project: Project, backlog: Mapping[str, Attempt | None], now: datetime) -> str | None:
+    """Who has all of the clips; None where one of them is nobody's."""
+    living = {
+        driver.owner: driver for driver in living_drivers(project.ledger, at=now, stale_after=project.stale_after)
+    }
+    holders = project.ledger.holders(at=now, stale_after=project.stale_after)
+    idle = [driver for owner, driver in living.items() if owner not in set(holders.values())]
+    if idle:  # it has said that it lives, and claims its clips the next moment
+        return f"{describe(idle[0]).capitalize()} is about to drive them."
+    owners = dict.fromkeys(holders.get(clip_id, "") for clip_id in backlog)
+    if not owners.keys() <= living.keys():
+        return None
+    return f"They are driven by {'; '.join(describe(living[owner]) for owner in owners)}."
+
+
+def _coming_run(instance: dg.DagsterInstance, names: Names, now: datetime) -> str | None:
+    """The run that is about to drive; one that started a while ago without a word in the ledger is none."""
+    records = instance.get_run_records(
+        dg.RunsFilter(tags={DRIVE_TAG: names.group_name}, statuses=list(_PATIENCE)), limit=20
     )
-    if coming:
-        return dg.SkipReason(f"{waiting} clips are wanted, and run {coming[0].run_id} is about to drive them.")
-    config = {"ops": {"claim": {"config": {"only_missing": True, "slice_minutes": SLICE_MINUTES}}}}
-    return dg.RunRequest(run_config=config)
+    for record in records:
+        began_at = datetime.fromtimestamp(record.start_time or record.create_timestamp.timestamp(), timezone.utc)
+        patience = _PATIENCE[record.dagster_run.status]
+        if patience is None or now - began_at < patience:
+            return f"Run {record.dagster_run.run_id} is about to drive them."
+    return None
+
+
+def _stopped_run(instance: dg.DagsterInstance, names: Names, now: datetime) -> str | None:
+    """Why the newest run left clips, where that was a moment ago."""
+    records = instance.get_run_records(dg.RunsFilter(tags={DRIVE_TAG: names.group_name}), limit=1)
+    if not records or records[0].end_time is None:
+        return None
+    ended_at = datetime.fromtimestamp(records[0].end_time, timezone.utc)
+    code = records[0].dagster_run.tags.get(STOPPED_TAG)
+    if code is None or now - ended_at >= _AFTER_A_STOP:
+        return None
+    return (
+        f"Run {records[0].dagster_run.run_id} left them ({code}); the next one starts at "
+        f"{ended_at + _AFTER_A_STOP:%H:%M} UTC, or when you launch it."
+    )
+
+
+def _report_dead_runs(instance: dg.DagsterInstance, project: Project) -> None:
+    """Ends runs whose process on this machine is gone: Dagster may show them as started for ever."""
+    for driver in all_drivers(project.ledger, at=project.clock()):
+        if driver.run_id and is_gone(driver):
+            _report_dead_run(instance, driver)
+
+
+def _report_dead_run(instance: dg.DagsterInstance, driver: Driver) -> None:
+    run = instance.get_run_by_id(driver.run_id or "")
+    if run is not None and run.status is dg.DagsterRunStatus.STARTED:
+        instance.report_run_failed(
+            run, f"Its process {driver.pid} is gone; what it had in flight goes on in another run."
+        )

@@ -1,72 +1,163 @@
-"""What the assets do, as steps that jobs take too: each works, and gives the metadata of its materialization."""
+"""What the assets do, as steps that jobs take too: each works, and gives what Dagster is to be told of it."""
 
 from collections import Counter
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import dagster as dg
 
+from kf2v_pipeline.domain.attempt import State
+from kf2v_pipeline.domain.clip import Clip, digest_of
 from kf2v_pipeline.domain.policy import Standing
-from kf2v_pipeline.domain.price import total_by_currency
+from kf2v_pipeline.domain.price import Money, total_by_currency
+from kf2v_pipeline.orchestration.checks import manifest_results, table_results
+from kf2v_pipeline.orchestration.events import row_event, stored_event
+from kf2v_pipeline.orchestration.metadata import amounts, cost_table, table
+from kf2v_pipeline.orchestration.names import Names
+from kf2v_pipeline.orchestration.render import quality_of
+from kf2v_pipeline.orchestration.told import Told
 from kf2v_pipeline.storage.layout import GALLERY, REJECTED_TABLE, VIDEOS_TABLE
 from kf2v_pipeline.workflow.gallery import build_gallery
-from kf2v_pipeline.workflow.intake import blocking, take_in_manifest
+from kf2v_pipeline.workflow.intake import blocking, look_at_manifest, take_in_plan
 from kf2v_pipeline.workflow.plan import Plan
 from kf2v_pipeline.workflow.project import Project
 from kf2v_pipeline.workflow.tables import refresh_tables, table_rows
 
-Metadata = dict[str, dg.MetadataValue | int | float | str]
-_PREVIEW_ROWS = 20
+Context = dg.OpExecutionContext | dg.AssetExecutionContext
+
+_SHOWN = 20
+"""Rows that a preview shows, and problems that the run's log names."""
 
 
-def manifest_step(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> Metadata:
-    """Takes the manifest in, and registers a partition per clip."""
-    project: Project = context.resources.project
-    plan = take_in_manifest(project)
-    known = set(context.instance.get_dynamic_partitions("clips"))
-    new = [clip.clip_id for clip in plan.clips if clip.clip_id not in known]
-    if new:
-        context.instance.add_dynamic_partitions("clips", new)
-    for problem in plan.problems:
+class Step(NamedTuple):
+    """What a step has to tell.
+
+    Attributes:
+        version: The data version of what it made; None for one that Dagster makes up.
+    """
+
+    metadata: dict[str, Any]
+    checks: tuple[dg.AssetCheckResult, ...] = ()
+    version: str | None = None
+
+
+def manifest_step(context: Context, names: Names) -> Step:
+    """Takes the manifest in; adds partitions for its clips, and retires those of clips that are gone."""
+    project = names.project(context)
+    before = {clip.clip_id: clip for clip in project.wanted()}
+    plan = look_at_manifest(project, project.usable_service)
+    _add_partitions(context, names, plan)
+    # Before the ledger wants the new rows: whoever drives them then finds that Dagster knows of the change.
+    changed = _tell_changes(context, names, plan, before)
+    take_in_plan(project, plan)
+    _tell_what_is_stored(context, names, project, changed)
+    _retire_partitions(context, names, project)
+    for problem in plan.problems[:_SHOWN]:
         context.log.warning(str(problem))
-    return _manifest_metadata(project, plan)
+    if len(plan.problems) > _SHOWN:
+        context.log.warning(f"{len(plan.problems) - _SHOWN} more problems: {project.store.url}/{REJECTED_TABLE}.")
+    return Step(_manifest_metadata(project, plan), tuple(manifest_results(names, project, plan)), digest_of(plan.clips))
 
 
-def table_step(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> Metadata:
+def table_step(context: Context, names: Names) -> Step:
     """Writes ``tables/videos.parquet`` and ``videos/metadata.jsonl``."""
-    project: Project = context.resources.project
+    project = names.project(context)
     rows = refresh_tables(project)
-    states = Counter(str(row["status"]) for row in rows)
-    return {
+    counts = Counter(str(row["status"]) for row in rows)
+    bills = [
+        (attempt.model, Money(amount=attempt.cost, currency=attempt.currency))
+        for attempt in project.ledger.newest(project.wanted()).values()
+        if attempt.cost is not None and attempt.currency
+    ]
+    metadata = {
         "dagster/row_count": len(rows),
+        "dagster/uri": f"{project.store.url}/{VIDEOS_TABLE}",
         "path": dg.MetadataValue.path(f"{project.store.url}/{VIDEOS_TABLE}"),
-        **{standing.value: states[standing.value] for standing in Standing},
+        **{standing.value: counts[standing.value] for standing in Standing},
+        "rows": table(rows[:_SHOWN], ("clip_id", "status", "model", "resolution", "cost", "currency", "video_path")),
+        "cost_by_model": cost_table(bills),
     }
+    return Step(metadata, tuple(table_results(names, project, rows)))
 
 
-def gallery_step(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> Metadata:
+def gallery_step(context: Context, names: Names) -> Step:
     """Writes ``gallery/index.html``."""
-    project: Project = context.resources.project
+    project = names.project(context)
     rows = table_rows(project)
     build_gallery(project.store, rows, title="Videos", rejected=blocking(project.problems()))
-    return {"clips": len(rows), "path": dg.MetadataValue.path(f"{project.store.url}/{GALLERY}")}
+    place = f"{project.store.url}/{GALLERY}"
+    address = place if "://" in place else f"file://{place}"
+    return Step(
+        {
+            "clips": len(rows),
+            "dagster/uri": address,
+            "path": dg.MetadataValue.path(place),
+            "page": dg.MetadataValue.url(address),
+        }
+    )
 
 
-def _manifest_metadata(project: Project, plan: Plan) -> Metadata:
+def _add_partitions(context: Context, names: Names, plan: Plan) -> None:
+    known = set(context.instance.get_dynamic_partitions(names.of("clips")))
+    new = [clip.clip_id for clip in plan.clips if clip.clip_id not in known]
+    if new:
+        context.instance.add_dynamic_partitions(names.of("clips"), new)
+
+
+def _retire_partitions(context: Context, names: Names, project: Project) -> None:
+    """Takes away the partitions of clips that no manifest of this ledger wants; their videos and bills stay."""
+    wanted = {clip.clip_id for clip in project.ledger.wanted()}
+    gone = [key for key in context.instance.get_dynamic_partitions(names.of("clips")) if key not in wanted]
+    for clip_id in gone:
+        context.instance.delete_dynamic_partition(names.of("clips"), clip_id)
+    if gone:
+        context.log.info(f"{len(gone)} clips are not wanted any more: their partitions go, their videos stay.")
+
+
+def _tell_changes(context: Context, names: Names, plan: Plan, before: dict[str, Clip]) -> list[Clip]:
+    """Tells Dagster of rows that ask for another video than the one that it knows of; gives their clips."""
+    told = Told.ask(context.instance, names)
+    changed = []
+    for clip in plan.clips:
+        newest_row = told.rows.get(clip.clip_id, told.videos.get(clip.clip_id, clip.fingerprint))
+        if newest_row != clip.fingerprint:
+            old = before.get(clip.clip_id)
+            context.log_event(row_event(names, clip, old if old and old.fingerprint != clip.fingerprint else None))
+            changed.append(clip)
+        elif told.is_stale(clip):
+            changed.append(clip)
+    return changed
+
+
+def _tell_what_is_stored(context: Context, names: Names, project: Project, clips: Iterable[Clip]) -> None:
+    """A row that was changed back asks for a video that is stored already: its partition is in order at once."""
+    by_id = {clip.clip_id: clip for clip in clips}
+    if not by_id:
+        return
+    told = Told.ask(context.instance, names)
+    for clip_id, attempt in project.ledger.newest(tuple(by_id.values())).items():
+        if attempt.state is State.STORED:
+            quality = quality_of(project, attempt)
+            event = stored_event(names, by_id[clip_id], attempt, store=project.store, told=told, quality=quality)
+            context.log_event(event)
+
+
+def _manifest_metadata(project: Project, plan: Plan) -> dict[str, Any]:
     rejected = blocking(plan.problems)
-    prices = total_by_currency(money for money in plan.prices.values() if money is not None)
-    columns = ("clip_id", "model", "resolution", "prompt")
-    metadata: Metadata = {
+    known = [(clip.model, money) for clip in plan.clips if (money := plan.prices[clip.clip_id]) is not None]
+    metadata: dict[str, Any] = {
         "dagster/row_count": len(plan.clips),
+        "dagster/uri": project.manifest_name,
         "rejected_rows": len({problem.row for problem in rejected}),
         "rejected_table": dg.MetadataValue.path(f"{project.store.url}/{REJECTED_TABLE}"),
-        "price_of_all_clips": ", ".join(f"{amount:f} {currency}" for currency, amount in prices.items()),
-        "clips": dg.MetadataValue.table(
-            [
-                dg.TableRecord({column: str(getattr(clip, column) or "")[:120] for column in columns})
-                for clip in plan.clips[:_PREVIEW_ROWS]
-            ],
-            schema=dg.TableSchema([dg.TableColumn(column) for column in columns]),
+        "price_of_all_clips": amounts(total_by_currency(money for _, money in known)),
+        "price_by_model": cost_table(known),
+        "clips": table(
+            (vars(clip) for clip in plan.clips[:_SHOWN]), ("clip_id", "model", "resolution", "prompt", "row")
         ),
     }
     if rejected:
-        metadata["rejected"] = dg.MetadataValue.md("\n".join(f"- {problem}" for problem in rejected[:_PREVIEW_ROWS]))
+        metadata["rejected"] = table(
+            (vars(problem) for problem in rejected[:_SHOWN]), ("row", "clip_id", "column", "what", "fix")
+        )
     return metadata

@@ -21,13 +21,18 @@ def new_driver(run_id: str | None = None) -> Driver:
 
 def living_drivers(ledger: Ledger, *, at: datetime, stale_after: timedelta) -> tuple[Driver, ...]:
     """The drivers that live: their heartbeat is fresh, and on this machine their process is there too."""
-    return tuple(driver for driver in ledger.drivers(at=at, stale_after=stale_after) if not _is_gone(driver))
+    return tuple(driver for driver in ledger.drivers(at=at, stale_after=stale_after) if not is_gone(driver))
+
+
+def all_drivers(ledger: Ledger, *, at: datetime) -> tuple[Driver, ...]:
+    """Every driver that the ledger knows, also those that were lost and that nobody dismissed yet."""
+    return ledger.drivers(at=at, stale_after=timedelta(days=3650))
 
 
 def dismiss_the_dead(ledger: Ledger, *, at: datetime, stale_after: timedelta) -> None:
     """Lets go of the claims of processes of this machine that are gone, without waiting for their silence."""
     for driver in ledger.drivers(at=at, stale_after=stale_after):
-        if _is_gone(driver):
+        if is_gone(driver):
             ledger.dismiss(driver.owner, at=at)
 
 
@@ -75,7 +80,8 @@ def describe(driver: Driver) -> str:
     return f"process {driver.pid} on {driver.host}{run}"
 
 
-def _is_gone(driver: Driver) -> bool:
+def is_gone(driver: Driver) -> bool:
+    """Whether its process ran on this machine, and does not any more."""
     if driver.host != socket.gethostname():
         return False
     try:

@@ -46,12 +46,21 @@ def take_in_manifest(project: Project) -> Plan:
         StorageError: The storage can't be written to.
     """
     plan = look_at_manifest(project, project.usable_service)
+    take_in_plan(project, plan)
+    return plan
+
+
+def take_in_plan(project: Project, plan: Plan) -> None:
+    """Makes the clips of a plan the wanted ones.
+
+    Raises:
+        StorageError: The storage can't be written to; what was wanted before stays wanted.
+    """
     project.store.check_writable()
     now = project.clock()
     project.ledger.want(project.manifest_name, plan.clips, at=now)
     project.ledger.reject(project.manifest_name, plan.problems, at=now)
     write_rejected(project.store, blocking(plan.problems))
-    return plan
 
 
 def refuse_unknown_clips(clip_ids: Sequence[str], clips: Iterable[Clip]) -> None:

@@ -133,8 +133,14 @@ class Project:
         key = self.settings.api_key if service.name != "local" else None
         return WanClient(service, key or LOCAL_KEY, workspace=self.settings.workspace, clock=self.clock)
 
-    def engine(self, clips: list[Clip], listener: Listener, *, run_id: str | None = None) -> Engine:
-        """An engine for one drive over these clips."""
+    def engine(
+        self, clips: list[Clip], listener: Listener, *, run_id: str | None = None, budget: Budget | None = None
+    ) -> Engine:
+        """An engine for one drive over these clips.
+
+        Args:
+            budget: The most that the drive may spend; None for what the settings say.
+        """
         return Engine(
             ledger=self.ledger,
             store=self.store,
@@ -144,7 +150,7 @@ class Project:
             listener=listener,
             driver=new_driver(run_id),
             tempo=self._tempo or (LOCAL_TEMPO if all(_is_here(clip.service) for clip in clips) else Tempo()),
-            budget=self.budget,
+            budget=budget or self.budget,
             frames=FrameSender(SealedAddresses(self.settings.manifest), self.settings.frames),
         )
 

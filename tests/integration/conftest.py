@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from integration.deployment import Deployment, deployments
 
 
 @pytest.fixture(scope="session")
@@ -54,3 +55,10 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'ledger.db'}"
     new: Callable[[], str] = request.getfixturevalue("new_postgresql_url")
     return new()
+
+
+@pytest.fixture
+def deploy(tmp_path: Path) -> Iterator[Callable[..., Deployment]]:
+    """Deploys a project for a server and a manifest; twice gives the same home and storage."""
+    with deployments(tmp_path) as deploy_one:
+        yield deploy_one

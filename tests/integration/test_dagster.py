@@ -2,79 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.data_version import CachingStaleStatusResolver
-from dagster._core.loader import LoadingContextForTest
-from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
+from integration.deployment import MODERATED, VIDEO, Deployment
 
 from kf2v_pipeline.localserver.embedded import LocalServer
 from kf2v_pipeline.localserver.fault import Fault
 from kf2v_pipeline.orchestration.definitions import build_definitions
-from kf2v_pipeline.orchestration.events import VIDEO
-from kf2v_pipeline.orchestration.instance import open_instance
-from kf2v_pipeline.orchestration.render import CLIPS
 from kf2v_pipeline.settings import Settings
 from kf2v_pipeline.storage.ledger import Driver, Ledger
 from kf2v_pipeline.workflow.project import utc_now
 
 StartServer = Callable[..., LocalServer]
 WriteManifest = Callable[..., Path]
-
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-MODERATED = Fault(on="task", kind="fail", count=1, match="take 1", code="DataInspectionFailed", message="Not this one.")
-
-
-class Deployment:
-    """One project with its Dagster instance, as a user has it."""
-
-    def __init__(self, instance: dg.DagsterInstance, settings: Settings) -> None:
-        self.instance = instance
-        self.definitions = build_definitions(settings)
-
-    def materialize(self, *names: str, **options: Any) -> dg.ExecuteInProcessResult:
-        job = self.definitions.resolve_implicit_global_asset_job_def()
-        selection = [dg.AssetKey(name) for name in names]
-        return job.execute_in_process(
-            instance=self.instance, asset_selection=selection, raise_on_error=False, run_config=QUIET, **options
-        )
-
-    def materialize_range(self, first: str, last: str) -> dg.ExecuteInProcessResult:
-        tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
-        return self.materialize("video", tags=tags)
-
-    def run_job(self, name: str, config: Mapping[str, Any] | None = None) -> dg.ExecuteInProcessResult:
-        job = self.definitions.resolve_job_def(name)
-        config = {**QUIET, **(config or {})}
-        return job.execute_in_process(instance=self.instance, raise_on_error=False, run_config=config)
-
-    def partitions(self) -> tuple[set[str], set[str]]:
-        """The green and the red partitions of ``video``, as Dagster's UI counts them."""
-        status = get_and_update_asset_status_cache_value(self.instance, VIDEO, CLIPS)
-        assert status is not None
-        green = status.deserialize_materialized_partition_subsets(CLIPS)
-        red = status.deserialize_failed_partition_subsets(CLIPS)
-        return set(green.get_partition_keys()) - set(red.get_partition_keys()), set(red.get_partition_keys())
-
-
-@pytest.fixture
-def deploy(tmp_path: Path) -> Iterator[Callable[..., Deployment]]:
-    """Deploys a project for a server and a manifest; twice gives the same home and storage."""
-    home = tmp_path / "home"
-    with open_instance(home / "dagster") as instance:
-
-        def deploy_one(server: LocalServer, manifest: Path) -> Deployment:
-            settings = Settings(
-                manifest=str(manifest), storage=str(tmp_path / "out"), home=home, service=server.base_url
-            )
-            return Deployment(instance, settings)
-
-        yield deploy_one
 
 
 def test_the_manifest_registers_a_partition_per_clip_in_its_order(
@@ -178,14 +122,7 @@ def test_reading_an_unchanged_manifest_again_leaves_every_partition_in_sync(
     deployment.run_job("render_clips")
     deployment.materialize("manifest")
 
-    assert stale_causes(deployment, "a") == []
-
-
-def stale_causes(deployment: Deployment, clip_id: str) -> list[str]:
-    """Why Dagster's UI would call a partition out of sync."""
-    graph = deployment.definitions.resolve_asset_graph()
-    resolver = CachingStaleStatusResolver(deployment.instance, graph, LoadingContextForTest(deployment.instance))
-    return [cause.reason for cause in resolver.get_stale_causes(VIDEO, clip_id)]
+    assert deployment.stale("a") == set()
 
 
 def test_the_nightly_batch_does_everything_in_one_run(
@@ -211,7 +148,7 @@ def test_a_failed_clip_does_not_keep_the_nightly_batch_from_its_tables(
     assert (tmp_path / "out" / "tables" / "videos.parquet").is_file()
 
 
-def test_definitions_load_with_four_assets_in_line_and_a_schedule_that_is_off() -> None:
+def test_definitions_load_with_the_assets_in_line_and_a_schedule_that_is_off() -> None:
     definitions = build_definitions(Settings())
     graph = definitions.resolve_asset_graph()
     parents = {
@@ -220,7 +157,8 @@ def test_definitions_load_with_four_assets_in_line_and_a_schedule_that_is_off() 
     }
     assert parents == {
         "manifest": set(),
-        "video": {"manifest"},
+        "clip": {"manifest"},
+        "video": {"clip"},
         "video_table": {"video"},
         "gallery": {"video_table"},
     }
@@ -229,26 +167,19 @@ def test_definitions_load_with_four_assets_in_line_and_a_schedule_that_is_off() 
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 2 * * *", "UTC")
 
 
-def tick(deployment: Deployment, name: str, cursor: str | None = None) -> Any:
-    """What a sensor answers."""
-    sensor = deployment.definitions.resolve_sensor_def(name)
-    context = dg.build_sensor_context(instance=deployment.instance, cursor=cursor, definitions=deployment.definitions)
-    return sensor(context)
-
-
 def test_the_clip_sensor_asks_for_one_run_while_clips_are_wanted_and_for_none_when_all_are_stored(
     deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
 ) -> None:
     deployment = deploy(start_server(), write_manifest("a", "b"))
-    assert isinstance(tick(deployment, "clip_sensor"), dg.SkipReason)
+    assert isinstance(deployment.tick("clip_sensor"), dg.SkipReason)
     deployment.materialize("manifest")
 
-    request = tick(deployment, "clip_sensor")
+    request = deployment.tick("clip_sensor")
 
     assert isinstance(request, dg.RunRequest)
     assert deployment.run_job("render_clips", config=request.run_config).success
     assert deployment.partitions() == ({"a", "b"}, set())
-    assert isinstance(tick(deployment, "clip_sensor"), dg.SkipReason)
+    assert isinstance(deployment.tick("clip_sensor"), dg.SkipReason)
 
 
 def test_the_clip_sensor_leaves_a_living_driver_alone_and_takes_over_from_a_silent_one(
@@ -260,10 +191,12 @@ def test_the_clip_sensor_leaves_a_living_driver_alone_and_takes_over_from_a_sile
         elsewhere = Driver(owner="other", host="another-machine", pid=1, run_id=None)
 
         ledger.enlist(elsewhere, at=utc_now())
-        assert isinstance(tick(deployment, "clip_sensor"), dg.SkipReason)
+        assert isinstance(deployment.tick("clip_sensor"), dg.SkipReason)
+        ledger.claim("other", ["a"], at=utc_now(), stale_after=timedelta(seconds=60))
+        assert isinstance(deployment.tick("clip_sensor"), dg.SkipReason)
 
         ledger.heartbeat("other", at=utc_now() - timedelta(seconds=90))
-        assert isinstance(tick(deployment, "clip_sensor"), dg.RunRequest)
+        assert isinstance(deployment.tick("clip_sensor"), dg.RunRequest)
 
 
 def test_a_clip_that_failed_for_good_does_not_keep_the_clip_sensor_going(
@@ -273,7 +206,7 @@ def test_a_clip_that_failed_for_good_does_not_keep_the_clip_sensor_going(
     deployment.materialize("manifest")
     deployment.run_job("render_clips")
 
-    assert isinstance(tick(deployment, "clip_sensor"), dg.SkipReason)
+    assert isinstance(deployment.tick("clip_sensor"), dg.SkipReason)
 
 
 def test_the_manifest_sensor_asks_for_a_run_only_when_the_file_changed(
@@ -281,13 +214,13 @@ def test_the_manifest_sensor_asks_for_a_run_only_when_the_file_changed(
 ) -> None:
     server = start_server()
     deployment = deploy(server, write_manifest("a"))
-    first = tick(deployment, "manifest_sensor")
+    first = deployment.tick("manifest_sensor")
     assert len(first.run_requests) == 1
-    assert isinstance(tick(deployment, "manifest_sensor", first.cursor), dg.SkipReason)
+    assert isinstance(deployment.tick("manifest_sensor", first.cursor), dg.SkipReason)
 
     write_manifest("a", "b")
 
-    assert len(tick(deployment, "manifest_sensor", first.cursor).run_requests) == 1
+    assert len(deployment.tick("manifest_sensor", first.cursor).run_requests) == 1
 
 
 @pytest.mark.parametrize(("service", "status"), [("local", "RUNNING"), ("http://127.0.0.1:9/api/v1", "STOPPED")])
@@ -321,7 +254,7 @@ def test_the_clip_sensor_leaves_a_lane_alone_that_stopped_a_moment_ago(
     deployment.materialize("manifest")
     deployment.run_job("render_clips")
 
-    answer = tick(deployment, "clip_sensor")
+    answer = deployment.tick("clip_sensor")
 
     assert isinstance(answer, dg.SkipReason)
     assert "InvalidApiKey" in str(answer.skip_message)

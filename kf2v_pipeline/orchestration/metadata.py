@@ -1,0 +1,150 @@
+"""What Dagster's UI shows of clips: a film strip, prompts, costs. Which events carry it, ``events`` says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from difflib import SequenceMatcher
+from typing import Any
+
+import dagster as dg
+
+from kf2v_pipeline.domain.attempt import Attempt
+from kf2v_pipeline.domain.clip import Clip
+from kf2v_pipeline.domain.price import Money, total_by_currency
+from kf2v_pipeline.domain.quality import Quality, flaws
+from kf2v_pipeline.errors import StorageError
+from kf2v_pipeline.media.preview import inline_strip
+from kf2v_pipeline.storage.layout import GALLERY, strip_path
+from kf2v_pipeline.storage.store import Store
+
+CELL_CHARS = 120
+"""Characters of a prompt that a table of the UI shows."""
+
+
+def video_metadata(clip: Clip, attempt: Attempt, store: Store, quality: Quality | None) -> dict[str, Any]:
+    """All that a person may want to know of a stored video, the picture first.
+
+    Numbers are plain, so that the UI plots them over the partitions.
+    """
+    metadata: dict[str, Any] = {
+        "film": _film(clip, store),
+        "prompt": clip.prompt,
+        "actual_prompt": _prompt_change(clip.prompt, attempt.actual_prompt),
+        "flaws": "\n".join(f"{flaw.check}: {flaw.sentence}" for flaw in flaws(quality)) if quality else None,
+        "cost": None if attempt.cost is None else float(attempt.cost),
+        "currency": attempt.currency,
+        "gallery": dg.MetadataValue.url(f"{_address(store, GALLERY)}#{clip.clip_id}"),
+        "path": dg.MetadataValue.path(_place(store, attempt.video_path)) if attempt.video_path else None,
+        "dagster/uri": _address(store, attempt.video_path) if attempt.video_path else None,
+        "model": clip.model,
+        "service": clip.service,
+        "resolution": clip.resolution,
+        "size": f"{attempt.width}x{attempt.height}" if attempt.width else None,
+        "duration_s": attempt.duration_s,
+        "frames": attempt.frames,
+        "size_bytes": attempt.size_bytes,
+        "waited_s": _seconds(attempt.submitted_at, attempt.started_at),
+        "rendered_s": _seconds(attempt.started_at, attempt.ended_at),
+        "collected_s": _seconds(attempt.ended_at, attempt.stored_at),
+        "attempt": attempt.number,
+        "task_id": attempt.task_id,
+        "request_id": attempt.request_id,
+        "sha256": attempt.sha256,
+        "fingerprint": clip.fingerprint,
+        **({f"quality_{name}": value for name, value in quality.to_record().items()} if quality else {}),
+    }
+    return {name: value for name, value in metadata.items() if value is not None}
+
+
+def clip_metadata(clip: Clip, before: Clip | None = None) -> dict[str, Any]:
+    """What a row asks for, and what it asked for before."""
+    metadata: dict[str, Any] = {
+        "prompt": _prompt_change(before.prompt, clip.prompt) if before else clip.prompt,
+        "model": clip.model,
+        "resolution": clip.resolution,
+        "first_frame": dg.MetadataValue.path(clip.first_frame.location),
+        "last_frame": dg.MetadataValue.path(clip.last_frame.location) if clip.last_frame else None,
+        "row": clip.row,
+        "fingerprint": clip.fingerprint,
+    }
+    return {name: value for name, value in metadata.items() if value is not None}
+
+
+def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> dg.TableMetadataValue:
+    """A table of the UI; texts are cut to what a cell shows."""
+    return dg.MetadataValue.table(
+        [dg.TableRecord({column: _cell(row.get(column)) for column in columns}) for row in rows],
+        schema=dg.TableSchema([dg.TableColumn(column) for column in columns]),
+    )
+
+
+def cost_table(bills: Iterable[tuple[str, Money]]) -> dg.TableMetadataValue:
+    """What was billed, a line per model and currency."""
+    bills = list(bills)
+    counts = Counter((model, money.currency) for model, money in bills)
+    rows = [
+        {
+            "model": model,
+            "videos": count,
+            "cost": f"{total_by_currency(money for name, money in bills if name == model)[currency]:f}",
+            "currency": currency,
+        }
+        for (model, currency), count in sorted(counts.items())
+    ]
+    return table(rows, ("model", "videos", "cost", "currency"))
+
+
+def amounts(money: Mapping[str, Any]) -> str:
+    """Amounts by currency in one line; ``nothing`` where there are none."""
+    return ", ".join(f"{amount:f} {currency}" for currency, amount in money.items()) or "nothing"
+
+
+def _film(clip: Clip, store: Store) -> dg.MarkdownMetadataValue | None:
+    try:
+        return dg.MetadataValue.md(inline_strip(store.read_bytes(strip_path(clip.clip_id, clip.fingerprint))))
+    except StorageError:
+        return None
+
+
+def _prompt_change(before: str | None, after: str | None) -> str | dg.MarkdownMetadataValue | None:
+    """The text as it is now, with what was added in bold and what was taken out struck through."""
+    if not before or not after or before == after:
+        return after
+    old, new = before.split(), after.split()
+    words: list[str] = []
+    for change, start, end, new_start, new_end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if change == "equal":
+            words.append(_plain(new[new_start:new_end]))
+            continue
+        if end > start:
+            words.append(f"~~{_plain(old[start:end])}~~")
+        if new_end > new_start:
+            words.append(f"**{_plain(new[new_start:new_end])}**")
+    return dg.MetadataValue.md(" ".join(words))
+
+
+def _plain(words: Sequence[str]) -> str:
+    """Words in which nothing counts as Markdown."""
+    return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>#~|!" else letter for letter in " ".join(words))
+
+
+def _address(store: Store, path: str) -> str:
+    place = _place(store, path)
+    return place if "://" in place else f"file://{place}"
+
+
+def _place(store: Store, path: str) -> str:
+    return f"{store.url.rstrip('/')}/{path}"
+
+
+def _cell(value: Any) -> str | int | float | bool:
+    if isinstance(value, bool | int | float):
+        return value
+    text = "" if value is None else str(value)
+    return text if len(text) <= CELL_CHARS else f"{text[: CELL_CHARS - 1]}…"
+
+
+def _seconds(start: datetime | None, end: datetime | None) -> float | None:
+    return None if start is None or end is None else round((end - start).total_seconds(), 3)

@@ -1,0 +1,82 @@
+"""One project with a real Dagster instance, as a user has it: what the tests of the assets and jobs share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.data_version import CachingStaleStatusResolver
+from dagster._core.loader import LoadingContextForTest
+from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
+
+from kf2v_pipeline.localserver.embedded import LocalServer
+from kf2v_pipeline.localserver.fault import Fault
+from kf2v_pipeline.orchestration.definitions import build_definitions
+from kf2v_pipeline.orchestration.instance import open_instance
+from kf2v_pipeline.orchestration.names import Names
+from kf2v_pipeline.settings import Settings
+
+VIDEO, CLIPS = Names().video, Names().clips
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+MODERATED = Fault(on="task", kind="fail", count=1, match="take 1", code="DataInspectionFailed", message="Not this one.")
+
+
+class Deployment:
+    """One project with its Dagster instance, as a user has it."""
+
+    def __init__(self, instance: dg.DagsterInstance, settings: Settings) -> None:
+        self.instance = instance
+        self.definitions = build_definitions(settings)
+
+    def materialize(self, *names: str, **options: Any) -> dg.ExecuteInProcessResult:
+        job = self.definitions.resolve_implicit_global_asset_job_def()
+        selection = [dg.AssetKey(name) for name in names]
+        return job.execute_in_process(
+            instance=self.instance, asset_selection=selection, raise_on_error=False, run_config=QUIET, **options
+        )
+
+    def materialize_range(self, first: str, last: str) -> dg.ExecuteInProcessResult:
+        tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+        return self.materialize("video", tags=tags)
+
+    def run_job(self, name: str, config: Mapping[str, Any] | None = None) -> dg.ExecuteInProcessResult:
+        job = self.definitions.resolve_job_def(name)
+        config = {**QUIET, **(config or {})}
+        return job.execute_in_process(instance=self.instance, raise_on_error=False, run_config=config)
+
+    def partitions(self) -> tuple[set[str], set[str]]:
+        """The green and the red partitions of ``video``, as Dagster's UI counts them."""
+        status = get_and_update_asset_status_cache_value(self.instance, VIDEO, CLIPS)
+        assert status is not None
+        green = status.deserialize_materialized_partition_subsets(CLIPS)
+        red = status.deserialize_failed_partition_subsets(CLIPS)
+        return set(green.get_partition_keys()) - set(red.get_partition_keys()), set(red.get_partition_keys())
+
+    def tick(self, name: str, cursor: str | None = None) -> Any:
+        """What a sensor answers."""
+        sensor = self.definitions.resolve_sensor_def(name)
+        return sensor(dg.build_sensor_context(instance=self.instance, cursor=cursor, definitions=self.definitions))
+
+    def stale(self, *clip_ids: str) -> set[str]:
+        """Those partitions of ``video`` that Dagster's UI calls out of sync."""
+        graph = self.definitions.resolve_asset_graph()
+        resolver = CachingStaleStatusResolver(self.instance, graph, LoadingContextForTest(self.instance))
+        return {clip_id for clip_id in clip_ids if resolver.get_stale_causes(VIDEO, clip_id)}
+
+
+@contextmanager
+def deployments(folder: Path) -> Iterator[Any]:
+    """Deploys a project for a server and a manifest; twice gives the same home and storage."""
+    home = folder / "home"
+    with open_instance(home / "dagster") as instance:
+
+        def deploy_one(server: LocalServer, manifest: Path, **options: Any) -> Deployment:
+            places = {"storage": str(folder / "out"), "home": home}
+            settings = Settings(manifest=str(manifest), service=server.base_url, **places, **options)
+            return Deployment(instance, settings)
+
+        yield deploy_one
