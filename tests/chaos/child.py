@@ -24,7 +24,9 @@ from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.policy import Pace
 from kf2v_pipeline.domain.reading import Reading, TaskPage
 from kf2v_pipeline.orchestration.instance import open_instance
-from kf2v_pipeline.orchestration.jobs import render_clips
+from kf2v_pipeline.orchestration.jobs import build_jobs
+from kf2v_pipeline.orchestration.names import Names
+from kf2v_pipeline.orchestration.render import build_render_ops
 from kf2v_pipeline.settings import Settings
 from kf2v_pipeline.storage.ledger import Ledger
 from kf2v_pipeline.storage.store import Store
@@ -226,9 +228,11 @@ def live(settings: Settings, point: str | None = None, count: int = 1, *, ask: b
     resources = {
         "project": dg.ResourceDefinition(project),
         "listener": dg.ResourceDefinition.hardcoded_resource(DoomedListener(doom)),
-        "io_manager": dg.mem_io_manager,
+        "memory": dg.mem_io_manager,
     }
-    definitions = dg.Definitions(jobs=[render_clips], resources=resources, executor=dg.in_process_executor)
+    definitions = dg.Definitions(
+        jobs=build_jobs(Names(), build_render_ops(Names())), resources=resources, executor=dg.in_process_executor
+    )
     with DoomedProject(settings, doom) as here, open_instance(settings.dagster_home) as instance:
         plan = take_in_manifest(here)
         clip_ids = [clip.clip_id for clip in plan.clips]

@@ -20,8 +20,8 @@ from kf2v_pipeline.domain.attempt import State
 from kf2v_pipeline.errors import VideoError
 from kf2v_pipeline.localserver.embedded import LocalServer
 from kf2v_pipeline.media.probe import probe
-from kf2v_pipeline.orchestration.events import VIDEO
 from kf2v_pipeline.orchestration.instance import open_instance
+from kf2v_pipeline.orchestration.names import Names
 from kf2v_pipeline.storage.layout import VIDEOS_TABLE
 from kf2v_pipeline.storage.ledger import Ledger
 
@@ -175,5 +175,5 @@ class Story:
 
     def _materializations(self) -> Counter[str]:
         with open_instance(self._settings.dagster_home) as instance:
-            records = instance.fetch_materializations(VIDEO, limit=10_000).records
+            records = instance.fetch_materializations(Names().video, limit=10_000).records
         return Counter(str(record.partition_key) for record in records)
