@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
 import av
 from av.error import FFmpegError
+from av.video.reformatter import Interpolation
 from PIL import Image, ImageOps
 
 from kf2v_pipeline.errors import VideoError
@@ -20,45 +21,49 @@ STRIP_PICTURES = 5
 """First, quarter points, last."""
 STRIP_HEIGHT_PX = 120
 
+LOOP_SIDE_PX = 320
+LOOP_PICTURES = 24
+LOOP_PICTURE_MS = 100
+"""A loop shows a film of five seconds at about twice its speed, in roughly a hundredth of its bytes."""
+
 INLINE_LIMIT = 1000
 """Dagster's UI folds Markdown away from this many characters on (seen in its 1.13 web bundle)."""
 
 _QUALITY = 82
+_LOOP_QUALITY = 45
+_LOOP_EFFORT = 2
+"""Of 0 to 6: one more doubles the time and saves a twentieth of the bytes."""
+
+_WORKING_SIDE_PX = 480
+"""Strips and loops are made from pictures of this size: a whole one takes 3 MB, and a film gives 28 of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Previews:
-    """The pictures of one film, as JPEG files.
+    """The pictures of one film.
 
     Attributes:
-        poster: Its first picture, so that nothing jumps when the film begins to play over it.
-        strip: Five pictures of it side by side.
+        poster: Its first picture, so that nothing jumps when the film begins to play over it; a JPEG.
+        strip: Five pictures of it side by side; a JPEG.
+        loop: Its course in a few pictures that move; an animated WebP.
     """
 
     poster: bytes
     strip: bytes
+    loop: bytes
 
 
 def previews(path: Path) -> Previews:
-    """Poster and film strip, in one pass over the film.
+    """Poster, film strip and loop, in one pass over the film.
 
     Raises:
         VideoError: The file can't be read as a film.
     """
     pictures = _pictures(path)
-    poster = pictures[0].copy()
-    poster.thumbnail((POSTER_SIDE_PX, POSTER_SIDE_PX), Image.Resampling.LANCZOS)
-    return Previews(poster=_jpeg(poster), strip=_jpeg(_side_by_side(pictures, STRIP_HEIGHT_PX)))
-
-
-def poster(path: Path) -> bytes:
-    """The film's poster alone."""
-    return previews(path).poster
-
-
-def film_strip(path: Path) -> bytes:
-    """The film's strip alone."""
-    return previews(path).strip
+    last = max(pictures)
+    strip = _side_by_side([pictures[at] for at in _spread(last, STRIP_PICTURES)], STRIP_HEIGHT_PX)
+    moving = [_thumbnail(pictures[at], LOOP_SIDE_PX) for at in dict.fromkeys(_spread(last, LOOP_PICTURES))]
+    return Previews(poster=_jpeg(_thumbnail(pictures[0], POSTER_SIDE_PX)), strip=_jpeg(strip), loop=_animated(moving))
 
 
 def shrink_frame(content: bytes) -> bytes:
@@ -92,9 +97,13 @@ def inline_strip(strip_jpeg: bytes) -> str:
         height = height * 4 // 5
 
 
-def _pictures(path: Path) -> list[Image.Image]:
-    """The film's first picture, those at its quarter points, and its last one."""
-    found: list[Image.Image] = []
+def _pictures(path: Path) -> Mapping[int, Image.Image]:
+    """Those pictures of the film that a preview shows, by number from 0; the highest number is the last picture's.
+
+    The first is whole, so that the poster is sharp; the others are as small as their use allows. A film that holds
+    fewer pictures than its index says has its last one in place of those that are missing.
+    """
+    found: dict[int, Image.Image] = {}
     picture = None
     try:
         with av.open(path) as container:
@@ -103,15 +112,46 @@ def _pictures(path: Path) -> list[Image.Image]:
                 raise VideoError("the file has no video stream")
             stream.thread_type = "AUTO"
             last = max(stream.frames - 1, 0)
-            wanted = [last * step // (STRIP_PICTURES - 1) for step in range(STRIP_PICTURES - 1)]
+            wanted = {*_spread(last, STRIP_PICTURES), *_spread(last, LOOP_PICTURES)} - {last}
             for number, picture in enumerate(container.decode(stream)):
-                found += [picture.to_image()] * wanted.count(number)
+                if number == 0 or number in wanted:
+                    found[number] = _image(picture, whole=number == 0)
     except (FFmpegError, OSError) as error:
         raise VideoError(f"the file does not decode ({error.strerror})") from error
     if picture is None:
         raise VideoError("the file holds no picture")
-    final = picture.to_image()
-    return found + [final] * (STRIP_PICTURES - len(found))
+    final = found[0] if last == 0 else _image(picture, whole=False)
+    return {number: found.get(number, final) for number in sorted({0, *wanted, last})}
+
+
+def _spread(last: int, count: int) -> list[int]:
+    """Numbers of so many pictures, from 0 to ``last``, as even as whole numbers can be."""
+    return [last * step // (count - 1) for step in range(count)]
+
+
+def _image(picture: av.VideoFrame, *, whole: bool) -> Image.Image:
+    scale = 1.0 if whole else min(1.0, _WORKING_SIDE_PX / max(picture.width, picture.height))
+    image: Image.Image = picture.to_image(  # type: ignore[no-untyped-call]  # PyAV has no types for it
+        width=max(1, round(picture.width * scale)),
+        height=max(1, round(picture.height * scale)),
+        interpolation=Interpolation.AREA,
+    )
+    return image
+
+
+def _thumbnail(picture: Image.Image, side: int) -> Image.Image:
+    small = picture.copy()
+    small.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return small
+
+
+def _animated(pictures: Sequence[Image.Image]) -> bytes:
+    """A WebP that shows the pictures over and over; a still one where there is but one."""
+    buffer = BytesIO()
+    first, *others = (picture.resize(pictures[-1].size) for picture in pictures)
+    moving = {"save_all": True, "append_images": others, "duration": LOOP_PICTURE_MS, "loop": 0} if others else {}
+    first.save(buffer, "WEBP", quality=_LOOP_QUALITY, method=_LOOP_EFFORT, **moving)
+    return buffer.getvalue()
 
 
 def _side_by_side(pictures: Sequence[Image.Image], height: int) -> Image.Image:

@@ -10,6 +10,8 @@ VIDEOS_TABLE = "tables/videos.parquet"
 REJECTED_TABLE = "tables/rejected.parquet"
 PREVIEWS = "previews"
 GALLERY = "gallery/index.html"
+GALLERY_DATA = "gallery/data"
+"""Where the page's clips lie, a few hundred in a file; each is named by its content."""
 
 
 def video_path(clip_id: str, fingerprint: str) -> str:
@@ -30,6 +32,11 @@ def poster_path(clip_id: str, fingerprint: str) -> str:
 def strip_path(clip_id: str, fingerprint: str) -> str:
     """Where the video's film strip lies."""
     return f"{PREVIEWS}/{clip_id}/{_short(fingerprint)}.strip.jpg"
+
+
+def loop_path(clip_id: str, fingerprint: str) -> str:
+    """Where the few moving pictures of the video lie."""
+    return f"{PREVIEWS}/{clip_id}/{_short(fingerprint)}.loop.webp"
 
 
 def first_frame_path(clip_id: str, fingerprint: str) -> str:

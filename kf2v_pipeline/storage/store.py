@@ -12,7 +12,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 from uuid import uuid4
 
@@ -34,6 +34,18 @@ _EXTRAS = {
     "adl": "azure",
 }
 """The extra of this package that brings the file system of a protocol."""
+
+_KIND_NAMES = {"s3": "ContentType", "s3a": "ContentType", "gs": "content_type", "gcs": "content_type"}
+"""What the file systems call a file's kind that do not tell it by the name when bytes are written (s3fs, gcsfs)."""
+
+_KINDS = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".jpg": "image/jpeg",
+    ".webp": "image/webp",
+}
+"""Without its kind a browser saves a page from an object store in place of showing it."""
 
 _ANOTHER = "choose another place with --storage (KF2V_STORAGE)"
 
@@ -154,7 +166,7 @@ class Store:
                 with _replacing(Path(self._full(path))) as part:
                     part.write_bytes(data)
             else:
-                self._fs.pipe_file(self._full(path), data)
+                self._fs.pipe_file(self._full(path), data, **self._kind(path))
 
     def put_file(self, local: Path, path: str) -> None:
         """Puts a copy of a file of this machine in place, whole, over one of the same name."""
@@ -179,6 +191,13 @@ class Store:
         start = f"{self.url.rstrip('/')}/"
         address = location.removeprefix("file://") if self._is_local else location
         return address[len(start) :] if address.startswith(start) else None
+
+    def _kind(self, path: str) -> dict[str, str]:
+        """The argument that says what kind of file it is, for file systems that need to be told."""
+        protocols = self._fs.protocol if isinstance(self._fs.protocol, tuple) else (self._fs.protocol,)
+        name = next((_KIND_NAMES[protocol] for protocol in protocols if protocol in _KIND_NAMES), None)
+        kind = _KINDS.get(PurePosixPath(path).suffix)
+        return {name: kind} if name and kind else {}
 
     def _full(self, path: str) -> str:
         return f"{self._root}/{path}" if path else self._root

@@ -15,13 +15,13 @@ from kf2v_pipeline.domain.attempt import Attempt, FactKind, Remedy
 from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.reading import TaskStatus
 from kf2v_pipeline.errors import ServiceError, StorageError, TransportError, VideoError
-from kf2v_pipeline.media.preview import previews
 from kf2v_pipeline.media.probe import Film, probe
-from kf2v_pipeline.storage.layout import poster_path, sidecar_path, strip_path, video_path
+from kf2v_pipeline.storage.layout import sidecar_path, video_path
 from kf2v_pipeline.storage.sidecar import read_sidecar, write_sidecar
 from kf2v_pipeline.storage.store import Store
 from kf2v_pipeline.wan.client import WanClient
 from kf2v_pipeline.workflow.desk import Desk
+from kf2v_pipeline.workflow.picture import write_previews
 
 WAIT = timedelta(seconds=1)
 """How long a video waits after the first failure; twice as long after each further one, up to ``LONGEST_WAIT``."""
@@ -173,9 +173,7 @@ class Collector:
         self._store.put_file(film, video_path(clip.clip_id, clip.fingerprint))
         self._store.write_bytes(sidecar_path(clip.clip_id, clip.fingerprint), write_sidecar(clip, attempt))
         with suppress(VideoError, StorageError):  # the gallery makes missing pictures; the video is what was paid for
-            pictures = previews(film)
-            self._store.write_bytes(poster_path(clip.clip_id, clip.fingerprint), pictures.poster)
-            self._store.write_bytes(strip_path(clip.clip_id, clip.fingerprint), pictures.strip)
+            write_previews(self._store, film, clip.clip_id, clip.fingerprint)
         film.unlink(missing_ok=True)
 
 

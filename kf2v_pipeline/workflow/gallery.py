@@ -1,52 +1,67 @@
 """Builds the gallery: one static page that shows every clip, from the rows of the videos table and the store alone.
 
-The page needs no server and no network. What a card says is in ``gallery_card``; how the page looks and behaves is in
-``gallery.html``, ``gallery.css`` and ``gallery.js`` beside this file.
+The page needs no server and no network. ``gallery_data`` says what it is told of its clips, in files of a few hundred
+clips each that it reads as they are needed; how it looks and behaves is in the folder ``page`` beside this file.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Collection, Iterator, Sequence
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import suppress
 from functools import partial
 from html import escape
 from importlib.resources import files
-from pathlib import Path
+from itertools import islice
 from string import Template
-from tempfile import TemporaryDirectory
 
 from kf2v_pipeline.domain.problem import Problem
-from kf2v_pipeline.media.fix import MAX_SOURCE_BYTES
-from kf2v_pipeline.media.preview import Previews, previews, shrink_frame
-from kf2v_pipeline.storage.layout import (
-    GALLERY,
-    PREVIEWS,
-    first_frame_path,
-    last_frame_path,
-    poster_path,
-    strip_path,
-)
-from kf2v_pipeline.storage.source import read_bytes
+from kf2v_pipeline.domain.quality import CHECKS
+from kf2v_pipeline.errors import StorageError
+from kf2v_pipeline.storage.layout import GALLERY, GALLERY_DATA, PREVIEWS
 from kf2v_pipeline.storage.store import Store
-from kf2v_pipeline.wan.frame_url import is_temporary
-from kf2v_pipeline.workflow.gallery_card import Row, card_html, filters_html, rejected_html, summary_html
-
-logger = logging.getLogger(__name__)
+from kf2v_pipeline.workflow.gallery_data import Row, chunk_script, script_text
+from kf2v_pipeline.workflow.gallery_summary import Summary
+from kf2v_pipeline.workflow.picture import lacks_pictures, make_pictures
 
 WORKERS = 4
 """Clips whose pictures are made side by side: as much waiting for the store as work."""
 
+CHUNK_CLIPS = 200
+"""Clips in one file of data: about 150 kB, so that the first ones show soon, also over a slow line."""
 
-def build_gallery(store: Store, rows: Sequence[Row], *, title: str, rejected: Sequence[Problem]) -> str:
-    """Writes ``gallery/index.html``, and those of its small pictures that are missing.
+MOST_REJECTED = 500
+"""Notes on rows that the page lists; the table of rejected rows has all of them."""
+
+_SCRIPTS = ("element", "clips", "card", "grid", "prompt", "viewer", "page")
+
+_POLICY = (
+    "default-src 'none'; base-uri 'none'; form-action 'none'; img-src 'self' file:; media-src 'self' file:; "
+    "script-src 'self' file: '{script}'; style-src '{style}'"
+)
+"""What a browser may do for the page, by which it enforces that the page asks for nothing from elsewhere, and runs no
+script that a prompt could have smuggled in. ``'self'`` does not cover pages that are opened from disk everywhere."""
+
+_NAME = re.compile(r"[0-9a-f]{16}\.js")
+_NAMED = re.compile(r'"(?:chunks|before)":(\[.*?\])(?=,"|\})')
+
+
+def build_gallery(store: Store, rows: Iterable[Row], *, title: str, rejected: Sequence[Problem]) -> str:
+    """Writes ``gallery/index.html`` with its data, and those of its small pictures that are missing.
+
+    What is there already is found in one listing. The data files are named by their content, and the page comes last:
+    a page that is read while it is written anew finds the files that it names, since those of the page before stay
+    until the next one.
 
     Args:
         store: Where the videos lie and the page goes; its links are relative, so the folder may be moved or served.
-        rows: The rows of the videos table.
+        rows: The rows of the videos table; they are read once, and never more than ``CHUNK_CLIPS`` are held.
         title: The page's headline.
-        rejected: What is wrong with the manifest's rows; listed below the clips.
+        rejected: What is wrong with the manifest's rows; a view of its own.
 
     Returns:
         The page's path in the store.
@@ -54,72 +69,88 @@ def build_gallery(store: Store, rows: Sequence[Row], *, title: str, rejected: Se
     Raises:
         StorageError: The page can't be written. A picture that can't be made is left out, with a warning in the log.
     """
-    pictures = set(store.sizes(PREVIEWS))
+    there = set(store.sizes(PREVIEWS))
+    before, older = _read_chunk_names(store)
+    summary = Summary()
+    chunks: list[tuple[str, int]] = []
+    remaining = iter(rows)
     with ThreadPoolExecutor(WORKERS) as pool:
-        pictures = pictures.union(*pool.map(partial(_make_pictures, store, pictures), rows))
-    page = Template(_part("gallery.html")).substitute(
-        title=escape(title),
-        css=_part("gallery.css"),
-        js=_part("gallery.js"),
-        summary=summary_html(rows),
-        filters=filters_html(rows),
-        cards="\n".join(card_html(row, pictures) for row in rows),
-        rejected=rejected_html(rejected),
-    )
-    store.write_bytes(GALLERY, page.encode())
+        while chunk := list(islice(remaining, CHUNK_CLIPS)):
+            missing = [row for row in chunk if lacks_pictures(row, there)]
+            there.update(*pool.map(partial(make_pictures, store, there), missing))
+            chunks.append((_write_chunk(store, chunk_script(chunk, there)), len(chunk)))
+            summary.add(chunk)
+    names = [name for name, _ in chunks]
+    facts = {"chunks": chunks, "before": before, **summary.facts(), **_rejected_facts(rejected)}
+    store.write_bytes(GALLERY, _page(title, summary, facts, rejected).encode("utf-8", "replace"))
+    for name in set(older) - set(before) - set(names):
+        store.remove(f"{GALLERY_DATA}/{name}")
     return GALLERY
 
 
+def _write_chunk(store: Store, script: str) -> str:
+    content = script.encode()
+    name = f"{hashlib.sha256(content).hexdigest()[:16]}.js"
+    store.write_bytes(f"{GALLERY_DATA}/{name}", content)
+    return name
+
+
+def _read_chunk_names(store: Store) -> tuple[list[str], list[str]]:
+    """Names of the data files of the page that is there, and of those that were kept from the page before it."""
+    with suppress(StorageError, ValueError, TypeError, IndexError):
+        page = store.read_bytes(GALLERY).decode()
+        chunks, before = (json.loads(found) for found in _NAMED.findall(page)[:2])
+        return [name for name, _ in chunks if _NAME.fullmatch(name)], [name for name in before if _NAME.fullmatch(name)]
+    return [], []
+
+
+def _page(title: str, summary: Summary, facts: dict[str, object], rejected: Sequence[Problem]) -> str:
+    css = _part("style.css")
+    js = "\n".join(_scripts())
+    policy = _POLICY.format(script=_digest(js), style=_digest(css))
+    return Template(_part("index.html")).substitute(
+        title=escape(title),
+        policy=policy,
+        css=css,
+        js=js,
+        summary=escape(summary.sentence()),
+        filters=_filters(summary, len({problem.row for problem in rejected if problem.blocking})),
+        page=script_text(facts),
+    )
+
+
+def _scripts() -> Iterator[str]:
+    yield '"use strict";\n(() => {'
+    for name in _SCRIPTS:
+        yield _part(f"{name}.js")
+    yield "})();"
+
+
+def _filters(summary: Summary, rejected_rows: int) -> str:
+    """A button for all clips, one for each state that some clip has, and one for the rows that were set aside."""
+    buttons = [("", "All", summary.clips), *summary.states()]
+    if rejected_rows:
+        buttons.append(("aside", "Set aside", rejected_rows))
+    return "\n".join(
+        f'<button type="button" data-show="{state}" aria-pressed="{str(not state).lower()}">{name}'
+        f"<span>{count:,}</span></button>"
+        for state, name, count in buttons
+    )
+
+
+def _rejected_facts(rejected: Sequence[Problem]) -> dict[str, object]:
+    shown = rejected[:MOST_REJECTED]
+    return {
+        "rejected": [[problem.row, problem.clip_id, problem.column, problem.what, problem.fix] for problem in shown],
+        "rejectedCount": len(rejected),
+        "checks": {name: {"sentence": check.sentence} for name, check in CHECKS.items()},
+    }
+
+
 def _part(name: str) -> str:
-    return files("kf2v_pipeline.workflow").joinpath(name).read_text(encoding="utf-8")
+    return (files("kf2v_pipeline.workflow") / "page" / name).read_text(encoding="utf-8")
 
 
-def _make_pictures(store: Store, there: Collection[str], row: Row) -> set[str]:
-    """Makes what is missing of a clip's poster, strip and frames; gives the paths of what it made."""
-    clip_id, fingerprint = row["clip_id"], row["fingerprint"]
-    made: set[str] = set()
-    poster, strip = poster_path(clip_id, fingerprint), strip_path(clip_id, fingerprint)
-    if row["status"] == "stored" and not (poster in there and strip in there):
-        with _leaving_out(f"clip {clip_id}: the film's pictures"):
-            film = _film_previews(store, row["video_path"])
-            store.write_bytes(poster, film.poster)
-            store.write_bytes(strip, film.strip)
-            made |= {poster, strip}
-    for path, location in (
-        (first_frame_path(clip_id, fingerprint), row["first_frame_path"]),
-        (last_frame_path(clip_id, fingerprint), row["last_frame_path"]),
-    ):
-        if location and path not in there and not _is_away(location):
-            with _leaving_out(f"clip {clip_id}: the frame {location}"):
-                store.write_bytes(path, shrink_frame(_read(store, location)))
-                made.add(path)
-    return made
-
-
-def _is_away(location: str) -> bool:
-    """Whether it lies on the web, which may be slow, gone, or signed with what the table does not keep."""
-    return location.startswith(("http:", "https:", "data:")) or is_temporary(location)
-
-
-@contextmanager
-def _leaving_out(what: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001  # whatever is wrong with one picture, the page comes
-        logger.warning("The gallery leaves out %s (%s)", what, error)
-
-
-def _film_previews(store: Store, video_path: str) -> Previews:
-    local = store.local_path(video_path)
-    if local is not None:
-        return previews(local)
-    with TemporaryDirectory() as folder:
-        copy = Path(folder) / "film.mp4"
-        copy.write_bytes(store.read_bytes(video_path))
-        return previews(copy)
-
-
-def _read(store: Store, location: str) -> bytes:
-    if "://" in location or Path(location).is_absolute():
-        return read_bytes(location, limit_bytes=MAX_SOURCE_BYTES)
-    return store.read_bytes(location)
+def _digest(text: str) -> str:
+    """What a content security policy calls an inline script or style by."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

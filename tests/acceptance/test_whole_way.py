@@ -203,8 +203,9 @@ def test_a_manifest_becomes_videos_tables_and_a_gallery_on_the_local_server(
     listed = [json.loads(line) for line in lines]
     assert {line["clip_id"]: line["file_name"] for line in listed} == dict(table["file_name"])
     assert pd.read_parquet(somebody.storage / "tables" / "rejected.parquet").empty
-    page = (somebody.storage / "gallery" / "index.html").read_text("utf-8")
-    assert all(text in page for text in ("wide", "tall", "Across", "A slow pan, take 1"))
+    [clips] = (somebody.storage / "gallery" / "data").iterdir()
+    assert clips.name in (somebody.storage / "gallery" / "index.html").read_text("utf-8")
+    assert all(text in clips.read_text("utf-8") for text in ("wide", "tall", "Across", "A slow pan, take 1"))
 
 
 def test_a_second_run_creates_no_task_and_a_changed_prompt_exactly_one(

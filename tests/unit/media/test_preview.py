@@ -12,7 +12,14 @@ import pytest
 from PIL import Image
 
 from kf2v_pipeline.errors import VideoError
-from kf2v_pipeline.media.preview import INLINE_LIMIT, film_strip, inline_strip, poster, previews, shrink_frame
+from kf2v_pipeline.media.preview import (
+    INLINE_LIMIT,
+    LOOP_PICTURE_MS,
+    LOOP_PICTURES,
+    inline_strip,
+    previews,
+    shrink_frame,
+)
 
 MakeFilm = Callable[..., Path]
 
@@ -26,17 +33,17 @@ def red_at(picture: Image.Image, x: int) -> int:
 
 
 def test_the_poster_is_the_first_picture_no_larger_than_640_px(make_film: MakeFilm) -> None:
-    picture = opened(poster(make_film("a.mp4", size=(1280, 720), frames=3)))
+    picture = opened(previews(make_film("a.mp4", size=(1280, 720), frames=3)).poster)
     assert (picture.format, picture.size) == ("JPEG", (640, 360))
     assert red_at(picture, 320) < 20
 
 
 def test_a_small_film_is_not_enlarged_for_its_poster(make_film: MakeFilm) -> None:
-    assert opened(poster(make_film("a.mp4", size=(96, 64)))).size == (96, 64)
+    assert opened(previews(make_film("a.mp4", size=(96, 64))).poster).size == (96, 64)
 
 
 def test_the_strip_shows_first_quarters_and_last_side_by_side(make_film: MakeFilm) -> None:
-    strip = opened(film_strip(make_film("a.mp4", size=(160, 120), frames=41)))
+    strip = opened(previews(make_film("a.mp4", size=(160, 120), frames=41)).strip)
     assert strip.size == (5 * 160, 120)
     reds = [red_at(strip, at * 160 + 80) for at in range(5)]
     assert reds == pytest.approx([0, 64, 128, 191, 255], abs=12)
@@ -44,6 +51,39 @@ def test_the_strip_shows_first_quarters_and_last_side_by_side(make_film: MakeFil
 
 def test_a_film_of_one_picture_has_a_strip_too(make_film: MakeFilm) -> None:
     assert opened(previews(make_film("a.mp4", frames=1)).strip).size == (5 * 180, 120)
+
+
+def durations(loop: Image.Image) -> list[int]:
+    """How long each picture shows, in milliseconds; equal pictures that follow each other are one."""
+    lengths = []
+    for number in range(loop.n_frames):
+        loop.seek(number)
+        loop.load()
+        lengths.append(loop.info["duration"])
+    return lengths
+
+
+def test_the_loop_shows_the_whole_course_of_the_film_in_few_small_pictures(make_film: MakeFilm) -> None:
+    loop = opened(previews(make_film("a.mp4", size=(1280, 720), frames=60)).loop)
+    assert (loop.format, loop.size, loop.info["loop"]) == ("WEBP", (320, 180), 0)
+    assert red_at(loop, 160) < 20
+    assert sum(durations(loop)) == LOOP_PICTURES * LOOP_PICTURE_MS
+    assert red_at(loop, 160) > 235
+
+
+def test_a_film_of_few_pictures_has_as_many_in_its_loop(make_film: MakeFilm) -> None:
+    assert opened(previews(make_film("a.mp4", frames=3)).loop).n_frames == 3
+    assert opened(previews(make_film("a.mp4", frames=1)).loop).n_frames == 1
+
+
+def test_a_film_that_holds_less_than_its_index_says_ends_with_the_last_picture_that_is_there(
+    make_film: MakeFilm,
+) -> None:
+    film = make_film("a.mp4", size=(160, 120), frames=41)
+    content = film.read_bytes()
+    film.write_bytes(content[: len(content) - len(content) // 6])
+    strip = opened(previews(film).strip)
+    assert red_at(strip, 4 * 160 + 80) > red_at(strip, 2 * 160 + 80)
 
 
 def test_a_file_that_is_no_film_is_refused(tmp_path: Path) -> None:
@@ -59,7 +99,7 @@ def inlined(markdown: str) -> Image.Image:
 
 
 def test_the_inline_strip_is_three_pictures_that_dagster_does_not_fold(make_film: MakeFilm) -> None:
-    markdown = inline_strip(film_strip(make_film("a.mp4", size=(1280, 720))))
+    markdown = inline_strip(previews(make_film("a.mp4", size=(1280, 720))).strip)
     assert len(markdown) < INLINE_LIMIT
     picture = inlined(markdown)
     assert (picture.format, picture.size) == ("WEBP", (288, 54))
@@ -67,7 +107,7 @@ def test_the_inline_strip_is_three_pictures_that_dagster_does_not_fold(make_film
 
 
 def test_the_inline_strip_of_a_portrait_keeps_its_shape(make_film: MakeFilm) -> None:
-    picture = inlined(inline_strip(film_strip(make_film("a.mp4", size=(540, 960), frames=5))))
+    picture = inlined(inline_strip(previews(make_film("a.mp4", size=(540, 960), frames=5)).strip))
     assert picture.height == 54
     assert picture.width == pytest.approx(3 * 54 * 540 / 960, abs=3)
 

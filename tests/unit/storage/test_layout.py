@@ -18,11 +18,18 @@ def test_a_sidecar_lies_beside_its_video_under_the_same_name() -> None:
 def test_the_small_pictures_lie_together_and_apart_from_the_videos() -> None:
     paths = [
         make("shot-1", FINGERPRINT)
-        for make in (layout.poster_path, layout.strip_path, layout.first_frame_path, layout.last_frame_path)
+        for make in (
+            layout.poster_path,
+            layout.strip_path,
+            layout.loop_path,
+            layout.first_frame_path,
+            layout.last_frame_path,
+        )
     ]
     assert paths == [
         "previews/shot-1/0123456789ab.poster.jpg",
         "previews/shot-1/0123456789ab.strip.jpg",
+        "previews/shot-1/0123456789ab.loop.webp",
         "previews/shot-1/0123456789ab.first.jpg",
         "previews/shot-1/0123456789ab.last.jpg",
     ]
