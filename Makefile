@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test check ui chaos bench clean lock help
+.PHONY: run test check ui e2e chaos bench clean lock help
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.run ## Render data/manifest.csv on the local server: videos, tables and a gallery in output/
 	$(BIN)/kf2v run
@@ -24,6 +24,10 @@ check: $(VENV)/.dev ## Lint, format, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+e2e: $(VENV)/.dev ## Work with Dagster's web UI in a real browser; Debian's chromium is installed where there is none
+	command -v chromium >/dev/null || { $(AS_ROOT) apt-get update -q && $(AS_ROOT) apt-get install -y -q --no-install-recommends chromium; }
+	$(BIN)/python -m pytest -m e2e -n 2 --dist loadfile tests/e2e
+
 chaos: $(VENV)/.dev ## Kill drives at every point, with every fault, and 200 times at random: takes half an hour
 	$(BIN)/python -m pytest -m chaos tests/chaos
 	PYTHONPATH=tests $(BIN)/python -m chaos.campaign --kills 200 --seed 1
@@ -34,6 +38,8 @@ bench: $(VENV)/.dev ## Print the benchmarks' tables
 lock: ## Resolve the locks anew (needs uv)
 	printf 'hatchling\neditables\n' | uv pip compile pyproject.toml - --extra ui $(UV_COMPILE) -o requirements.lock
 	printf 'hatchling\neditables\n' | uv pip compile pyproject.toml - --extra dev -c requirements.lock $(UV_COMPILE) -o requirements-dev.lock
+
+AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 UV_COMPILE := --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--no-strip-extras --no-annotate --no-header --no-emit-package kf2v-pipeline --quiet

@@ -1,0 +1,83 @@
+"""A real browser and real deployments. Run by ``make e2e``; screenshots lie in ``build/e2e`` afterwards."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from e2e.browser import Browser
+from e2e.deployment import ROOT, Deployment, write_batch
+from playwright.sync_api import expect, sync_playwright
+
+ALBUM = ROOT / "build" / "e2e"
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+"""A browser that needs no screen and asks nobody but the page's server."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hear_interrupts() -> None:
+    """A shell's background processes ignore Ctrl-C, and so would those that the tests start, and stop by it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of the browser."""
+    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    assert found, "no chromium is installed; make e2e installs Debian's"
+    return found
+
+
+@pytest.fixture
+def browse(chromium: str) -> Iterator[Callable[[Deployment], Browser]]:
+    """Opens a window on a deployment's web UI."""
+    expect.set_options(timeout=60_000)
+    with sync_playwright() as playwright:
+        process = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+
+        def open_one(deployment: Deployment) -> Browser:
+            page = process.new_page(viewport={"width": 1440, "height": 900})
+            page.set_default_timeout(60_000)
+            browser = Browser(page, deployment.address, ALBUM)
+            browser.open()
+            return browser
+
+        yield open_one
+        process.close()
+
+
+@pytest.fixture
+def deploy(tmp_path: Path) -> Iterator[Callable[..., Deployment]]:
+    """Makes a project of thirty clips; its server and its web UI are the test's to start, and stop with it."""
+    deployments = []
+
+    def deploy_one(**options: Any) -> Deployment:
+        write_batch(tmp_path, takes=3)
+        deployments.append(Deployment(folder=tmp_path, port=_free_port(), **options))
+        return deployments[-1]
+
+    yield deploy_one
+    for deployment in deployments:
+        deployment.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
