@@ -29,7 +29,7 @@ e2e: $(VENV)/.dev ## Work with Dagster's web UI in a real browser; Debian's chro
 	$(BIN)/python -m pytest -m e2e -n 2 --dist loadfile tests/e2e
 
 chaos: $(VENV)/.dev ## Kill drives at every point, with every fault, and 200 times at random: takes half an hour
-	$(BIN)/python -m pytest -m chaos tests/chaos
+	$(BIN)/python -m pytest -m chaos
 	PYTHONPATH=tests $(BIN)/python -m chaos.campaign --kills 200 --seed 1
 
 bench: $(VENV)/.dev ## Print the benchmarks' tables

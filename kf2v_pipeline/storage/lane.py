@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from math import ceil
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, select, update
 
 from kf2v_pipeline.domain.attempt import IN_PROCESS_STATES, TASK_LIFE, Attempt
 from kf2v_pipeline.storage import schema
@@ -13,6 +13,9 @@ from kf2v_pipeline.storage.database import Database, Lock
 
 SLOT_LIFE = timedelta(seconds=10)
 """How long a granted place is kept for an attempt; after that, whoever took it has given up or died."""
+
+UNSEEN_LIFE = timedelta(minutes=10)
+"""How long a task is taken to be in process that nobody looks at: its row changed, or other clips are driven now."""
 
 FULL_WAIT = timedelta(seconds=1)
 """When to ask again where every place is taken; the ledger can't tell when a task ends."""
@@ -62,11 +65,15 @@ def use_create_slot(connection: Connection, attempt: Attempt) -> None:
 
 
 def _places_taken(connection: Connection, lane: str, at: datetime) -> int:
-    attempt = schema.attempt.c
+    attempt, clip, claim = schema.attempt.c, schema.clip.c, schema.claim.c
+    is_driven = exists().where(
+        claim.clip_id == attempt.clip_id, clip.clip_id == attempt.clip_id, clip.fingerprint == attempt.fingerprint
+    )
     in_process = select(func.count()).where(
         attempt.lane == lane,
         attempt.state.in_(IN_PROCESS_STATES),
-        attempt.prepared_at > at - TASK_LIFE,  # nobody may look at it any more, where its row changed meanwhile
+        attempt.prepared_at > at - TASK_LIFE,
+        is_driven | (attempt.prepared_at > at - UNSEEN_LIFE),
     )
     promised = select(func.count()).where(*_promised(lane, at))
     return (connection.scalar(in_process) or 0) + (connection.scalar(promised) or 0)

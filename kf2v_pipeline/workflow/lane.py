@@ -319,6 +319,8 @@ class Lane:
         read_at = self._desk.clock()
         flights = list(self._flights.values())
         unconfirmed = [attempt for _, attempt in self._unconfirmed.values()]
+        if not flights and not unconfirmed:
+            return  # the lane was left meanwhile
         rows, is_complete = await self._listing.rows([attempt for _, attempt in flights], unconfirmed)
         troubles: list[Exception] = []
         readings = 0

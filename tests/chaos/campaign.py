@@ -74,9 +74,10 @@ def run(folder: Path, *, kills: int, seed: int, clips: int = CLIPS) -> tuple[Tal
             lived = _one_life(story, tally, rng)
             if lived and story.are_all_stored():
                 story.want(MORE_CLIPS)
-        while not story.are_all_stored():
+        while True:
             tally.count("", died=not story.live(ask=True))
-        return tally, story.verdict()
+            if story.are_all_stored():
+                return tally, story.verdict()
 
 
 def _one_life(story: Story, tally: Tally, rng: random.Random) -> bool:

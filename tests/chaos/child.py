@@ -71,18 +71,20 @@ class Doom:
     Args:
         point: One of ``POINTS``; None to live.
         count: At which passing of the point, from 1.
+        freezes: Whether it only stands still there, as a machine does that is suspended.
     """
 
-    def __init__(self, point: str | None, count: int = 1) -> None:
+    def __init__(self, point: str | None, count: int = 1, *, freezes: bool = False) -> None:
         self._point = point
         self._left = count
+        self._signal = signal.SIGSTOP if freezes else signal.SIGKILL
 
     def strike(self, point: str) -> None:
         """Says that the process is at that point."""
         if point == self._point:
             self._left -= 1
             if self._left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), self._signal)
 
 
 class DoomedLedger(Ledger):
@@ -185,7 +187,7 @@ class DoomedListener(Silence):
 class DoomedProject(Project):
     """A project whose tools are watched."""
 
-    def __init__(self, settings: Settings, doom: Doom, tempo: Tempo = TEMPO) -> None:
+    def __init__(self, settings: Settings, doom: Doom, tempo: Tempo) -> None:
         super().__init__(settings, local_address=_refuse, tempo=tempo)
         self._doom = doom
 
@@ -198,6 +200,7 @@ class DoomedProject(Project):
     @cached_property
     def store(self) -> Store:
         store = DoomedStore.open(self.settings.storage)
+        assert isinstance(store, DoomedStore)
         store.doom = self._doom
         return store
 
@@ -209,20 +212,31 @@ def _refuse(_directory: Path) -> str:
     raise AssertionError("the server lives outside of what is killed")
 
 
-def live(settings: Settings, point: str | None = None, count: int = 1, *, ask: bool = False) -> None:
+def live(
+    settings: Settings,
+    point: str | None = None,
+    count: int = 1,
+    *,
+    ask: bool = False,
+    only_missing: bool = False,
+    freezes: bool = False,
+    tempo: Tempo = TEMPO,
+) -> None:
     """One life: takes the manifest in, and renders what is wanted as a Dagster run, which writes the table too.
 
     Args:
         ask: Whether a person asks for the clips by name, so that those are tried again too that failed for good.
+        only_missing: Whether it is a run of the sensor's.
+        freezes: Whether the process stands still at its point instead of dying.
 
     Raises:
         SystemExit: Clips failed.
     """
-    doom = Doom(point, count)
+    doom = Doom(point, count, freezes=freezes)
 
     @contextmanager
     def project(_context: dg.InitResourceContext) -> Iterator[Project]:
-        with DoomedProject(settings, doom) as opened:
+        with DoomedProject(settings, doom, tempo) as opened:
             yield opened
 
     resources = {
@@ -233,11 +247,11 @@ def live(settings: Settings, point: str | None = None, count: int = 1, *, ask: b
     definitions = dg.Definitions(
         jobs=build_jobs(Names(), build_render_ops(Names())), resources=resources, executor=dg.in_process_executor
     )
-    with DoomedProject(settings, doom) as here, open_instance(settings.dagster_home) as instance:
-        plan = take_in_manifest(here)
-        clip_ids = [clip.clip_id for clip in plan.clips]
+    with DoomedProject(settings, doom, tempo) as here, open_instance(settings.dagster_home) as instance:
+        clip_ids = [clip.clip_id for clip in take_in_manifest(here).clips]
         instance.add_dynamic_partitions("clips", clip_ids)
-        config: dict[str, Any] = {"ops": {"claim": {"config": {"clip_ids": clip_ids if ask else []}}}}
+        claim = {"clip_ids": clip_ids if ask else [], "only_missing": only_missing}
+        config: dict[str, Any] = {"ops": {"claim": {"config": claim}}}
         job = definitions.resolve_job_def("render_clips")
         try:
             job.execute_in_process(instance=instance, run_config=config | QUIET)

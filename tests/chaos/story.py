@@ -16,7 +16,7 @@ import pandas as pd
 from chaos.child import CLIPS_FAILED, live, settings_of
 from PIL import Image
 
-from kf2v_pipeline.domain.attempt import State
+from kf2v_pipeline.domain.attempt import Attempt, State
 from kf2v_pipeline.errors import VideoError
 from kf2v_pipeline.localserver.embedded import LocalServer
 from kf2v_pipeline.media.probe import probe
@@ -90,8 +90,8 @@ class Story:
             home=folder / "home", storage=folder / "out", manifest=folder / "manifest.csv", service=server.base_url
         )
 
-    def want(self, clips: int) -> None:
-        """Adds clips to the manifest; their prompts tell them apart on the other side."""
+    def want(self, clips: int, prompt: str = "Film of {}.") -> None:
+        """Adds clips to the manifest, and gives all of them this prompt, which tells them apart on the other side."""
         self.clip_ids += [f"clip-{number:03}" for number in range(len(self.clip_ids), len(self.clip_ids) + clips)]
         for shade in (60, 180):
             path = self.folder / f"{shade}.png"
@@ -101,34 +101,49 @@ class Story:
         with Path(self._settings.manifest).open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["clip_id", "first_frame", "last_frame", "prompt", "resolution"])
-            writer.writerows([clip_id, "60.png", "180.png", f"Film of {clip_id}.", "480P"] for clip_id in self.clip_ids)
+            writer.writerows(
+                [clip_id, "60.png", "180.png", prompt.format(clip_id), "480P"] for clip_id in self.clip_ids
+            )
 
-    def live(self, point: str | None = None, count: int = 1, *, for_s: float | None = None, ask: bool = False) -> bool:
+    def live(self, point: str | None = None, count: int = 1, *, for_s: float | None = None, **options: Any) -> bool:
         """One life of a process; whether it came to its end by itself.
 
         Args:
             point: Where it kills itself; None to live.
             count: At which passing of the point.
             for_s: After how many seconds it is killed from outside; None for never.
-            ask: Whether clips that failed for good are tried again.
+            options: Of ``child.live``.
         """
-        process = _FORKS.Process(target=live, args=(self._settings, point, count), kwargs={"ask": ask})
-        process.start()
+        process = self.begin(point, count, **options)
         process.join(LIFE_S if for_s is None else for_s)
-        if for_s is None and process.is_alive():
-            process.kill()
-            raise AssertionError(f"a life that was to die at {point} hangs")
+        hangs = for_s is None and process.is_alive()
         process.kill()
-        process.join()
+        if hangs:
+            raise AssertionError(f"a life that was to die at {point} hangs")
+        return self.end(process)
+
+    def begin(self, point: str | None = None, count: int = 1, **options: Any) -> Any:
+        """Begins a life, and gives its process."""
+        process = _FORKS.Process(target=live, args=(self._settings, point, count), kwargs=options)
+        process.start()
+        return process
+
+    def end(self, process: Any) -> bool:
+        """Waits for the end of a life; whether it came by itself."""
+        process.join(LIFE_S)
         if process.exitcode not in (0, CLIPS_FAILED, -SIGKILL):
             raise AssertionError(f"a life ended with {process.exitcode}; its output says why")
         self.server.journal()  # what it had sent has arrived now
-        return process.exitcode != -SIGKILL
+        return bool(process.exitcode != -SIGKILL)
+
+    def attempts(self, *states: State) -> tuple[Attempt, ...]:
+        """The attempts in these states, or all, as the ledger has them."""
+        with Ledger.open(self._settings.ledger_url) as ledger:
+            return ledger.attempts(states=states or None)
 
     def are_all_stored(self) -> bool:
         """Whether the ledger says that every clip is stored."""
-        with Ledger.open(self._settings.ledger_url) as ledger:
-            stored = {attempt.clip_id for attempt in ledger.attempts(states=[State.STORED])}
+        stored = {attempt.clip_id for attempt in self.attempts(State.STORED)}
         return stored >= set(self.clip_ids)
 
     def verdict(self) -> Verdict:
@@ -139,9 +154,8 @@ class Story:
         bills = Counter(create["prompt"] for create in made if create["billed"])
         videos = Counter({clip_id: self._videos(clip_id) for clip_id in self.clip_ids})
         rows = self._rows()
-        told = self._materializations()
-        with Ledger.open(self._settings.ledger_url) as ledger:
-            attempts = ledger.attempts()
+        told = Counter(clip_id for clip_id, _ in self.materializations())
+        attempts = self.attempts()
         known = {attempt.task_id for attempt in attempts}
         stored = Counter(attempt.clip_id for attempt in attempts if attempt.state is State.STORED)
         once = dict.fromkeys(self.clip_ids, 1)
@@ -173,7 +187,12 @@ class Story:
         table: Any = pd.read_parquet(self.folder / "out" / VIDEOS_TABLE)
         return Counter(table[table["status"] == "stored"]["clip_id"])
 
-    def _materializations(self) -> Counter[str]:
+    def materializations(self) -> list[tuple[str, str]]:
+        """Dagster's events of stored clips, the newest first: the clip, and the data version that it was told."""
         with open_instance(self._settings.dagster_home) as instance:
             records = instance.fetch_materializations(Names().video, limit=10_000).records
-        return Counter(str(record.partition_key) for record in records)
+        return [
+            (str(record.partition_key), str((record.asset_materialization.tags or {})["dagster/data_version"]))
+            for record in records
+            if record.asset_materialization
+        ]

@@ -56,7 +56,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Lets time go by while nothing runs."""
         self._now_s += length.total_seconds()
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]  # for any function
         done = self.create_future()
         try:
             self._trip(_name_of(func))
@@ -106,6 +106,7 @@ class SimWan:
             ``fails`` once its task has run.
         unreadable: Tasks, by id, of which nothing that can be read is told.
         refused_videos: Tasks, by id, whose videos nobody gets.
+        gone_from: From when on nobody can connect to it; None for never.
         lagging_gets: How many of the next gets know nothing of a task that has ended.
 
     Args:
@@ -140,6 +141,7 @@ class SimWan:
         self.unreadable: set[str] = set()
         self.refused_videos: set[str] = set()
         self.lagging_gets = 0
+        self.gone_from: datetime | None = None
         self._loop = loop
         self._rng = random.Random(seed)
         self._faults = faults
@@ -154,6 +156,11 @@ class SimWan:
 
     def now(self) -> datetime:
         return MIDNIGHT + timedelta(seconds=self._loop.time())
+
+    def _take_call(self, name: str) -> None:
+        self.calls[name] += 1
+        if self.gone_from and self.gone_from <= self.now():
+            raise NotSent(name, "no connection could be made")
 
     def _hit(self) -> bool:
         return self._rng.random() < self._faults
@@ -194,7 +201,7 @@ class SimWan:
         return task
 
     async def create(self, clip: Clip, *, first_frame_url: str, last_frame_url: str | None) -> Created:
-        self.calls["create"] += 1
+        self._take_call("create")
         self._trip("create")
         await asyncio.sleep(self._rng.uniform(0.05, 0.4))
         fate = self._fate_of(clip.prompt)
@@ -228,7 +235,7 @@ class SimWan:
         page: int = 1,
         page_size: int = 100,
     ) -> TaskPage:
-        self.calls["list"] += 1
+        self._take_call("list")
         self._trip("list")
         await asyncio.sleep(0.1)
         if self._hit():
@@ -243,7 +250,7 @@ class SimWan:
         return TaskPage(tasks=rows, page=page, total=len(shown), total_pages=-(-len(shown) // page_size) or 1)
 
     async def get(self, task_id: str) -> Reading:
-        self.calls["get"] += 1
+        self._take_call("get")
         self._trip("get")
         await asyncio.sleep(self._get_takes_s)
         if self._hit() or task_id in self.unreadable:
@@ -271,6 +278,7 @@ class SimWan:
 
     @asynccontextmanager
     async def download(self, video_url: str, *, start_byte: int = 0) -> AsyncIterator[SimDownload]:
+        self._take_call("download")
         self._trip("download")
         await asyncio.sleep(0.1)
         if video_url.rpartition("/")[2].removesuffix(".mp4") in self.refused_videos:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,7 @@ class Outage:
     def __init__(self, place: str) -> None:
         self.place = place
         self.ends_at = MIDNIGHT
-        self.clock = lambda: MIDNIGHT
+        self.clock: Callable[[], datetime] = lambda: MIDNIGHT
 
     def __call__(self, place: str) -> None:
         if place == self.place and self.clock() < self.ends_at:
@@ -102,9 +103,11 @@ class RealNight(Night):
 
         folder.mkdir()
         super().__init__(folder, 0, clips=clips, trip=snare, film=film.read_bytes())
-        self.store = SnaredStore.open(str(folder / "out"))
-        self.store.snare = snare
-        self.collector = Collector(self.store, folder / "incoming")
+        store = SnaredStore.open(str(folder / "out"))
+        assert isinstance(store, SnaredStore)
+        store.snare = snare
+        self.store = store
+        self.collector = Collector(store, folder / "incoming")
 
     def assert_each_video_is_stored_for_its_clip(self) -> None:
         self.assert_nothing_was_paid_twice()
@@ -219,4 +222,21 @@ def test_videos_that_cannot_be_had_keep_no_other_from_being_collected(
     report = night.drive(for_s=3600)
 
     assert [outcome.clip.clip_id for outcome in report.of(Verdict.STORED)] == [more[-1].clip_id]
+    night.close()
+
+
+def test_a_lane_whose_service_goes_out_of_reach_is_left_while_a_video_is_still_tried_for(
+    clips: list[Clip], film: Path, tmp_path: Path
+) -> None:
+    def go(place: str) -> None:
+        if place == "download":
+            night.wan.gone_from = night.wan.now()
+
+    more = [make_clip(number, frame=clips[0].first_frame) for number in range(6)]
+    night = RealNight(tmp_path / "night", more, film, go)
+    night.wan.refused_videos.add("task-0")
+
+    report = night.drive(for_s=600)
+
+    assert Counter(outcome.code for outcome in report.of(Verdict.LEFT)) == {"ServiceUnreachable": 5, "SliceEnded": 1}
     night.close()

@@ -174,6 +174,17 @@ def test_a_task_that_no_attempt_could_have_made_changes_nothing(attempts: list[A
     assert decide(attempts, strangers, now=now) == decide(attempts, now=now)
 
 
+@given(some_attempts, some_attempts, some_candidates, nows)
+def test_creates_that_others_have_under_way_never_bring_an_adoption_about(
+    attempts: list[Attempt], others: list[Attempt], candidates: list[Candidate], now: datetime
+) -> None:
+    others = [replace(other, attempt_id=f"other-{other.attempt_id}") for other in others]
+    alone = reconcile(attempts, candidates, now=now, grace=GRACE)
+    beside = reconcile(attempts, candidates, now=now, grace=GRACE, others=others)
+    assert found(beside).items() <= found(alone).items()
+    assert {decision.attempt_id for decision in beside} <= {attempt.attempt_id for attempt in attempts}
+
+
 def test_nothing_in_a_whole_list_after_the_grace_means_that_it_never_landed_and_may_be_sent_again() -> None:
     (decision,) = reconcile([make_attempt()], [], now=NOON + GRACE, grace=GRACE)
     assert (decision.kind, decision.detail["remedy"]) == (FactKind.NEVER_LANDED, Remedy.RETRY)

@@ -1,0 +1,74 @@
+"""Processes that die, stand still, or run beside each other: what the one began, the other ends, and says so."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from chaos.child import TEMPO
+from chaos.story import Story, make_home
+
+from kf2v_pipeline.domain.attempt import State
+from kf2v_pipeline.localserver.embedded import LocalServer
+from kf2v_pipeline.localserver.scenario import Scenario
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> Iterator[Story]:
+    with LocalServer(tmp_path / "server", scenario=Scenario(stand_in=True, submit_rps=1000)) as server:
+        yield Story(tmp_path, server, make_home(tmp_path / "empty"))
+
+
+def test_a_new_video_of_a_changed_row_is_told_to_dagster_by_the_next_run_if_the_first_dies_before(story: Story) -> None:
+    story.want(1)
+    assert story.live()
+    story.want(0, "Another film of {}.")
+
+    assert not story.live("before_dagster_event")
+    assert story.live()
+
+    fingerprints = [attempt.fingerprint for attempt in story.attempts(State.STORED)]
+    assert story.materializations() == [("clip-000", fingerprint) for fingerprint in reversed(fingerprints)]
+
+
+def test_a_run_of_the_sensors_tells_what_the_dead_one_could_not_tell_any_more(story: Story) -> None:
+    story.want(2)
+
+    assert not story.live("before_dagster_event")
+    assert story.live(only_missing=True)
+
+    assert story.verdict().once
+
+
+def test_a_process_that_stood_still_before_its_create_sends_nothing_once_another_took_over(story: Story) -> None:
+    """A suspended machine wakes up: its claim is another's, and its intent was taken for a lost reply."""
+    story.want(1)
+    tempo = replace(TEMPO, heartbeat_every=timedelta(seconds=1), stale_after=timedelta(seconds=6))
+    frozen = story.begin("after_intent", freezes=True, tempo=tempo)
+    while not story.attempts(State.PREPARED):
+        assert frozen.is_alive()
+        time.sleep(0.05)
+
+    assert story.live(tempo=tempo)
+    os.kill(frozen.pid, signal.SIGCONT)
+    assert story.end(frozen)
+
+    assert story.verdict().once
+
+
+def test_two_processes_over_one_manifest_make_one_task_and_one_video_per_clip(story: Story) -> None:
+    story.want(4)
+
+    lives = [story.begin(), story.begin()]
+
+    assert [story.end(life) for life in lives] == [True, True]
+    verdict = story.verdict()
+    assert (verdict.billed, verdict.duplicates, verdict.lost, verdict.orphans, verdict.rows) == (4, 0, 0, 0, 4)
+    assert set(Counter(clip_id for clip_id, _ in story.materializations())) == set(story.clip_ids)
