@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields, replace
@@ -72,6 +73,8 @@ class Attempts(Database):
             attempt = _numbered(connection, attempt)
             check_budgets(connection, attempt, budget=budget, daily_budget=daily_budget)
             connection.execute(insert(schema.attempt).values(_as_row(attempt)))
+            record = json.dumps(clip.to_record())
+            connection.execute(insert(schema.attempt_clip).values(attempt_id=attempt.attempt_id, record=record))
             keep_committed(connection, None, attempt)
             use_create_slot(connection, attempt)
         return attempt

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+import json
+from dataclasses import dataclass, fields
 
 from sqlalchemy import and_, func, select
 
-from kf2v_pipeline.domain.attempt import Attempt, State
+from kf2v_pipeline.domain.attempt import OPEN_STATES, Attempt, State
+from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.storage import schema
 from kf2v_pipeline.storage.database import Database
 
 _FIELDS = tuple(field.name for field in fields(Attempt))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leftover:
+    """An attempt that is under way, and that no row asks for any more.
+
+    Attributes:
+        clip: As its row was when the attempt was prepared.
+    """
+
+    clip: Clip
+    attempt: Attempt
 
 
 class Backlog(Database):
@@ -45,3 +59,31 @@ class Backlog(Database):
                 wanted_id: None if values[0] is None else Attempt(**dict(zip(_FIELDS, values, strict=True)))
                 for wanted_id, *values in connection.execute(query)
             }
+
+    def leftovers(self, manifest: str | None = None) -> tuple[Leftover, ...]:
+        """Attempts under way whose row changed or went meanwhile, the soonest to expire first.
+
+        Attempts from before their clips were kept with them are left out: their row alone tells how to store them.
+
+        Args:
+            manifest: Only clips that this manifest named last; None for all.
+        """
+        clip, attempt, kept = schema.clip.c, schema.attempt.c, schema.attempt_clip.c
+        query = (
+            select(kept.record, *(attempt[name] for name in _FIELDS))
+            .join_from(schema.attempt, schema.attempt_clip)
+            .join(schema.clip, clip.clip_id == attempt.clip_id)
+            .where(attempt.state.in_(OPEN_STATES))
+            .where(clip.retired_at.is_not(None) | (clip.fingerprint != attempt.fingerprint))
+            .order_by(attempt.prepared_at)
+        )
+        if manifest is not None:
+            query = query.where(clip.manifest == manifest)
+        with self._read() as connection:
+            return tuple(
+                Leftover(
+                    clip=Clip.from_record(json.loads(record)),
+                    attempt=Attempt(**dict(zip(_FIELDS, values, strict=True))),
+                )
+                for record, *values in connection.execute(query)
+            )

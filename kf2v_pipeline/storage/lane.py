@@ -15,7 +15,7 @@ SLOT_LIFE = timedelta(seconds=10)
 """How long a granted place is kept for an attempt; after that, whoever took it has given up or died."""
 
 UNSEEN_LIFE = timedelta(minutes=10)
-"""How long a task is taken to be in process that nobody looks at: its row changed, or other clips are driven now."""
+"""How long a task is taken to be in process that nobody looks at, since other clips are driven now."""
 
 FULL_WAIT = timedelta(seconds=1)
 """When to ask again where every place is taken; the ledger can't tell when a task ends."""
@@ -65,10 +65,8 @@ def use_create_slot(connection: Connection, attempt: Attempt) -> None:
 
 
 def _places_taken(connection: Connection, lane: str, at: datetime) -> int:
-    attempt, clip, claim = schema.attempt.c, schema.clip.c, schema.claim.c
-    is_driven = exists().where(
-        claim.clip_id == attempt.clip_id, clip.clip_id == attempt.clip_id, clip.fingerprint == attempt.fingerprint
-    )
+    attempt, claim = schema.attempt.c, schema.claim.c
+    is_driven = exists().where(claim.clip_id == attempt.clip_id)
     in_process = select(func.count()).where(
         attempt.lane == lane,
         attempt.state.in_(IN_PROCESS_STATES),

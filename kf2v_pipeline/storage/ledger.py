@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kf2v_pipeline.storage.attempt import Attempts
-from kf2v_pipeline.storage.backlog import Backlog
+from kf2v_pipeline.storage.backlog import Backlog, Leftover
 from kf2v_pipeline.storage.claim import Claim, Claims, Driver
 from kf2v_pipeline.storage.frame import KnownFrames
 from kf2v_pipeline.storage.lane import Lanes
@@ -11,7 +11,7 @@ from kf2v_pipeline.storage.quality import Cut, Qualities
 from kf2v_pipeline.storage.spend import Spend
 from kf2v_pipeline.storage.wanted import Change, Wanted
 
-__all__ = ["Change", "Claim", "Cut", "Driver", "Ledger"]
+__all__ = ["Change", "Claim", "Cut", "Driver", "Ledger", "Leftover"]
 
 
 class Ledger(Wanted, KnownFrames, Claims, Attempts, Qualities, Spend, Lanes, Backlog):

@@ -194,6 +194,14 @@ Index(
     postgresql_where=text(_alive),
 )
 
+attempt_clip = Table(
+    "kf2v_attempt_clip",
+    metadata,
+    Column("attempt_id", ForeignKey(attempt.c.attempt_id), primary_key=True),
+    Column("record", Text, nullable=False),
+)
+"""The clip that each attempt was made for, whatever its row says by now. Apart, since few queries want it."""
+
 fact = Table(
     "kf2v_fact",
     metadata,

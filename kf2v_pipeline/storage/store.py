@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
@@ -132,6 +132,18 @@ class Store:
                 return {}
             start = len(self._root) + 1
             return {path[start:]: int(info["size"] or 0) for path, info in found.items()}
+
+    def missing(self, paths: Collection[str]) -> frozenset[str]:
+        """Those of the paths where no file is; many at a time, since the files of an object store are listed at once.
+
+        Raises:
+            StorageError: The store can't be read.
+        """
+        if self._is_local:
+            return frozenset(path for path in paths if not Path(self._full(path)).is_file())
+        folders = {path.partition("/")[0] for path in paths}
+        present = {path for folder in folders for path in self.sizes(folder)}
+        return frozenset(path for path in paths if path not in present)
 
     def read_bytes(self, path: str) -> bytes:
         """All of a file.

@@ -6,7 +6,7 @@ What a lane does next is decided in ``domain.policy``; sending and looking is ``
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import datetime, timedelta
 from itertools import count
@@ -15,7 +15,7 @@ from kf2v_pipeline.domain.attempt import Attempt, Fact, FactKind, State
 from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.policy import Standing, retry_at, standing
 from kf2v_pipeline.domain.price import NO_LIMIT, Budget
-from kf2v_pipeline.errors import StorageError
+from kf2v_pipeline.errors import SettingsError, StorageError
 from kf2v_pipeline.storage.layout import video_path
 from kf2v_pipeline.storage.ledger import Driver, Ledger
 from kf2v_pipeline.storage.store import Store
@@ -24,8 +24,12 @@ from kf2v_pipeline.workflow.collect import Collector
 from kf2v_pipeline.workflow.driver import dismiss_the_dead
 from kf2v_pipeline.workflow.frames import FrameSender
 from kf2v_pipeline.workflow.lane import Lane
+from kf2v_pipeline.workflow.leftover import Leftovers, describe_end
 from kf2v_pipeline.workflow.outcome import DriveReport, Listener, Outcome, Verdict
 from kf2v_pipeline.workflow.tempo import Tempo
+
+_AT_ONCE = 1_000
+"""Stored clips that are told of before anything else gets its turn."""
 
 STILL_FRESH = timedelta(seconds=5)
 """An intent this young can't have been taken over: a driver counts as gone after a much longer silence."""
@@ -38,6 +42,7 @@ class Engine:
         connect: Makes the client of a service, by the service's name; the engine enters and leaves it.
         budget: Most that may be spent; where there is a limit, nothing is bought whose price is not known.
         frames: Hands frames to the service; None for one that knows no manifest.
+        manifest: Whose leftovers are followed whatever clips are driven; None for those of the driven clips alone.
     """
 
     def __init__(
@@ -53,6 +58,7 @@ class Engine:
         tempo: Tempo | None = None,
         budget: Budget = NO_LIMIT,
         frames: FrameSender | None = None,
+        manifest: str | None = None,
     ) -> None:
         self.ledger = ledger
         self.store = store
@@ -71,6 +77,11 @@ class Engine:
         self._lanes: dict[str, Lane] = {}
         self._asked: dict[str, int] = {}
         self._undecided: dict[str, Clip] = {}
+        self._leftovers = Leftovers(ledger, manifest)
+        self._others: frozenset[str] = frozenset()
+        self._held: set[str] = set()
+        self._released: list[str] = []
+        self._some_released = asyncio.Event()
         self._all_decided = asyncio.Event()
         self._collecting: asyncio.PriorityQueue[tuple[datetime, int, Clip, Attempt, str | None]] = (
             asyncio.PriorityQueue()
@@ -81,7 +92,7 @@ class Engine:
     async def drive(
         self, clips: Sequence[Clip], *, asked: Collection[str] = (), until: datetime | None = None
     ) -> DriveReport:
-        """Drives the clips until each is decided.
+        """Drives the clips until each is decided, and follows the leftovers to their end.
 
         Args:
             clips: What is wanted, in the order in which it is to be submitted.
@@ -94,7 +105,8 @@ class Engine:
         self._undecided = {clip.clip_id: clip for clip in clips}
         self._asked = dict.fromkeys(asked, 0)
         self.listener.begun(len(clips))
-        if not clips:
+        self._others = self._leftovers.clip_ids() - self._undecided.keys()
+        if not clips and not self._others:
             return self._report()
         dismiss_the_dead(self.ledger, at=self.clock(), stale_after=self.tempo.stale_after)
         self.ledger.enlist(self.driver, at=self.clock())
@@ -103,7 +115,8 @@ class Engine:
                 self._stack = stack
                 try:
                     self._start(self._beat())
-                    self._start(self._claim(list(clips)))
+                    self._start(self._release())
+                    self._start(self._claim(clips))
                     for _ in range(self.tempo.collectors):
                         self._start(self._collect())
                     await self._until_decided(until)
@@ -111,6 +124,7 @@ class Engine:
                     await self._cancel_tasks()  # before the clients close: a create may still wait for its reply
         finally:
             self.ledger.dismiss(self.driver.owner, at=self.clock())
+            self._held.clear()
         for clip in list(self._undecided.values()):
             self.leave(clip, "SliceEnded", "It goes on in the next run.")
         return self._report()
@@ -126,7 +140,8 @@ class Engine:
         now = self.ledger.record(Fact(attempt_id=attempt.attempt_id, kind=kind, at=self.clock(), detail=detail))
         if kind in (FactKind.ACCEPTED, FactKind.FOUND):
             self.created_tasks += 1
-        self.listener.moved(now.clip_id, now.state)
+        if not self._leftovers.have(now):
+            self.listener.moved(now.clip_id, now.state)
         return now
 
     def may_send(self, attempt: Attempt) -> bool:
@@ -146,6 +161,10 @@ class Engine:
 
     def decide(self, clip: Clip, attempt: Attempt) -> bool:
         """Ends a clip whose attempt has ended; False where another attempt may follow."""
+        if self._leftovers.have(clip):
+            self.notice(describe_end(attempt))
+            self._end_leftover(clip)
+            return True
         stands = standing(attempt, tries=self.tries(attempt))
         if stands is Standing.STORED:
             self._end(clip, Verdict.STORED, attempt)
@@ -159,7 +178,10 @@ class Engine:
 
     def leave(self, clip: Clip, code: str, message: str) -> None:
         """Leaves a clip to the next drive."""
-        self._end(clip, Verdict.LEFT, None, code, message)
+        if self._leftovers.have(clip):
+            self._end_leftover(clip)
+        else:
+            self._end(clip, Verdict.LEFT, None, code, message)
 
     def notice(self, sentence: str, *, stops: bool = False) -> None:
         """Tells a person something once; ``stops`` where a lane stopped for it."""
@@ -176,9 +198,25 @@ class Engine:
             return
         outcome = Outcome(clip=clip, verdict=verdict, attempt=attempt, code=code, message=message)
         self.outcomes[clip.clip_id] = outcome
-        self.ledger.release(self.driver.owner, [clip.clip_id])
+        self._let_go(clip)
         self.listener.ended(outcome)
-        if not self._undecided:
+        self._check_end()
+
+    def _end_leftover(self, clip: Clip) -> None:
+        self._leftovers.end(clip)
+        self._let_go(clip)
+        self._check_end()
+
+    def _let_go(self, clip: Clip) -> None:
+        """Gives the clip up, once nothing of it is to be done any more."""
+        name = clip.clip_id
+        if name in self._held and name not in self._undecided and not self._leftovers.hold(name):
+            self._held.remove(name)
+            self._released.append(name)
+            self._some_released.set()
+
+    def _check_end(self) -> None:
+        if not (self._undecided or self._others or self._leftovers):
             self._all_decided.set()
 
     def _report(self) -> DriveReport:
@@ -233,27 +271,55 @@ class Engine:
             await asyncio.sleep(self.tempo.heartbeat_every.total_seconds())
             self.ledger.heartbeat(self.driver.owner, at=self.clock())
 
-    async def _claim(self, clips: list[Clip]) -> None:
+    async def _release(self) -> None:
+        """Gives up what is decided: all that was decided in one turn of the loop, in one transaction."""
+        while True:
+            await self._some_released.wait()
+            self._some_released.clear()
+            names, self._released = self._released, []
+            self.ledger.release(self.driver.owner, names)
+
+    async def _claim(self, clips: Sequence[Clip]) -> None:
         """Takes the clips that nobody drives; those of another drive are taken when that one is done with them."""
+        waiting = {clip.clip_id: clip for clip in await self._skip_stored(clips)}
         told = False
-        while clips:
+        while waiting or self._others:
             claim = self.ledger.claim(
-                self.driver.owner,
-                [clip.clip_id for clip in clips],
-                at=self.clock(),
-                stale_after=self.tempo.stale_after,
+                self.driver.owner, [*waiting, *self._others], at=self.clock(), stale_after=self.tempo.stale_after
             )
-            await self._admit([clip for clip in clips if clip.clip_id in claim.mine])
-            clips = [clip for clip in clips if clip.clip_id not in claim.mine]
-            if clips:
+            self._held |= claim.mine
+            await self._admit([clip for clip in waiting.values() if clip.clip_id in claim.mine])
+            await self._follow(claim.mine)
+            waiting = {clip_id: clip for clip_id, clip in waiting.items() if clip_id not in claim.mine}
+            self._others = frozenset()  # whoever holds one of them follows it
+            self._check_end()
+            if waiting:
                 if not told:
                     told = True
-                    self.notice(f"{len(clips)} clips are driven by another run; waiting for their outcome.")
+                    self.notice(f"{len(waiting)} clips are driven by another run; waiting for their outcome.")
                 await asyncio.sleep(self.tempo.claim_every.total_seconds())
+
+    async def _skip_stored(self, clips: Sequence[Clip]) -> list[Clip]:
+        """Ends the clips whose videos are in the storage, and gives the others.
+
+        No claim is needed for them: nothing happens to a stored attempt any more.
+        """
+        newest = self.ledger.newest(clips)
+        paths = {name: _path_of(attempt) for name, attempt in newest.items() if attempt.state is State.STORED}
+        missing = await asyncio.to_thread(self.store.missing, paths.values()) if paths else frozenset()
+        others = []
+        for number, clip in enumerate(clips, 1):
+            path = paths.get(clip.clip_id)
+            if path is None or path in missing:
+                others.append(clip)
+            else:
+                self._end(clip, Verdict.ALREADY_STORED, newest[clip.clip_id])
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return others
 
     async def _admit(self, clips: Sequence[Clip]) -> None:
         newest = self.ledger.newest(clips)
-        sizes = await self._stored_sizes(newest.values())
         for clip in clips:
             attempt = newest.get(clip.clip_id)
             if attempt and clip.clip_id in self._asked and not attempt.is_open:
@@ -265,7 +331,7 @@ class Engine:
                 (await self._lane(clip)).resume(clip, attempt)
             elif stands is Standing.STORED:
                 try:
-                    await self._keep(clip, attempt, sizes)
+                    await self._keep(clip, attempt)
                 except StorageError as error:
                     self.leave(clip, "StorageRefused", f"Its video left the storage and can't be put back: {error}")
             elif clip.clip_id in self._asked:
@@ -273,15 +339,21 @@ class Engine:
             else:
                 self._end(clip, Verdict.FAILED, attempt, attempt.error_code, attempt.error_message)
 
-    async def _stored_sizes(self, attempts: Iterable[Attempt]) -> Mapping[str, int]:
-        if not any(attempt.state is State.STORED for attempt in attempts):
-            return {}
-        return await asyncio.to_thread(self.store.sizes, "videos")
+    async def _follow(self, clip_ids: Collection[str]) -> None:
+        """Takes over what is left of clips that this drive holds, from before their rows changed or went."""
+        for leftover in self._leftovers.follow(clip_ids, self._undecided.values()):
+            try:
+                lane = await self._lane(leftover.clip)
+            except SettingsError as error:
+                self.notice(f"Clip {leftover.clip.clip_id} has a task that can't be looked at: {error}")
+                self._end_leftover(leftover.clip)
+            else:
+                lane.resume(leftover.clip, leftover.attempt)
 
-    async def _keep(self, clip: Clip, attempt: Attempt, sizes: Mapping[str, int]) -> None:
+    async def _keep(self, clip: Clip, attempt: Attempt) -> None:
         """A stored video costs nothing again; one that left the storage is fetched again while the service has it."""
-        path = attempt.video_path or video_path(clip.clip_id, clip.fingerprint)
-        if path in sizes:
+        path = _path_of(attempt)
+        if await asyncio.to_thread(self.store.exists, path):
             self._end(clip, Verdict.ALREADY_STORED, attempt)
         elif self.clock() < attempt.expires_at and await self._restore(clip, attempt):
             self.notice(f"Clip {clip.clip_id}: its video was not in the storage any more, and was fetched again.")
@@ -313,3 +385,7 @@ class Engine:
             _, _, clip, attempt, video_url = await self._collecting.get()
             lane = await self._lane(clip)
             await self.collector.collect(self, lane.client, clip, attempt, video_url)
+
+
+def _path_of(attempt: Attempt) -> str:
+    return attempt.video_path or video_path(attempt.clip_id, attempt.fingerprint)

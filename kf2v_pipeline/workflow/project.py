@@ -97,9 +97,15 @@ class Project:
         return self.ledger.wanted(clip_ids, manifest=self.manifest_name)
 
     def backlog(self) -> dict[str, Attempt | None]:
-        """The clips that a drive has work with: wanted, not stored, and not failed for good; with their attempts."""
+        """The clips that a drive has work with, by id, with their attempts.
+
+        Those that are wanted, not stored, and not failed for good; and those with leftovers, wanted or not.
+        """
         unstored = self.ledger.unstored(self.manifest_name)
-        return {clip_id: attempt for clip_id, attempt in unstored.items() if standing(attempt) is not Standing.FAILED}
+        leftovers = self.ledger.leftovers(self.manifest_name)
+        return {leftover.clip.clip_id: leftover.attempt for leftover in leftovers} | {
+            clip_id: attempt for clip_id, attempt in unstored.items() if standing(attempt) is not Standing.FAILED
+        }
 
     def problems(self) -> tuple[Problem, ...]:
         """What was wrong with the rows of this project's manifest, as it was read last."""
@@ -136,11 +142,13 @@ class Project:
     def engine(
         self, clips: list[Clip], listener: Listener, *, run_id: str | None = None, budget: Budget | None = None
     ) -> Engine:
-        """An engine for one drive over these clips.
+        """An engine for one drive over these clips, and over what is left of others from before their rows changed.
 
         Args:
             budget: The most that the drive may spend; None for what the settings say.
         """
+        leftovers = self.ledger.leftovers(self.manifest_name)
+        services = {clip.service for clip in (*clips, *(leftover.clip for leftover in leftovers))}
         return Engine(
             ledger=self.ledger,
             store=self.store,
@@ -149,9 +157,10 @@ class Project:
             clock=self.clock,
             listener=listener,
             driver=new_driver(run_id),
-            tempo=self._tempo or (LOCAL_TEMPO if all(_is_here(clip.service) for clip in clips) else Tempo()),
+            tempo=self._tempo or (LOCAL_TEMPO if all(map(_is_here, services)) else Tempo()),
             budget=budget or self.budget,
             frames=FrameSender(SealedAddresses(self.settings.manifest), self.settings.frames),
+            manifest=self.manifest_name,
         )
 
     @property

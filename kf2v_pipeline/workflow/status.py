@@ -82,11 +82,17 @@ def look_at_status(project: Project) -> Status:
     holders = ledger.holders(at=at, stale_after=project.stale_after)
     attempts = sorted(ledger.attempts(states=OPEN_STATES), key=lambda attempt: attempt.expires_at)
     wanted = {(clip.clip_id, clip.fingerprint) for clip in clips}
+    leftovers = {leftover.attempt.attempt_id for leftover in ledger.leftovers()}
     pending = []
     for attempt in attempts:
         driver = living.get(holders.get(attempt.clip_id, ""))
         is_wanted = (attempt.clip_id, attempt.fingerprint) in wanted
-        needs = _needs(attempt, attempts, driver=driver, is_wanted=is_wanted, at=at)
+        if is_wanted or attempt.attempt_id in leftovers:
+            needs = _needs(attempt, attempts, driver=driver, at=at)
+        else:
+            needs = "No row asks for it any more, so nobody collects it: put its row back as it was, and run kf2v run."
+        if attempt.attempt_id in leftovers:
+            needs = f"Its row changed or went; its video is kept all the same. {needs}"
         pending.append(
             Pending(
                 attempt=attempt,
@@ -106,10 +112,8 @@ def look_at_status(project: Project) -> Status:
     )
 
 
-def _needs(attempt: Attempt, others: Sequence[Attempt], *, driver: Driver | None, is_wanted: bool, at: datetime) -> str:
+def _needs(attempt: Attempt, others: Sequence[Attempt], *, driver: Driver | None, at: datetime) -> str:
     """What an open attempt waits for, and what helps."""
-    if not is_wanted:
-        return "No row asks for it any more, so nobody collects it: put its row back as it was, and run kf2v run."
     twins = ", ".join(other.clip_id for other in others if other is not attempt and _are_twins(attempt, other))
     if twins and at < attempt.expires_at:
         return f"It has the prompt of {twins}, so their tasks can't be told apart: stop its run, and use kf2v resolve."

@@ -18,6 +18,7 @@ from chaos.story import Story, make_home
 from kf2v_pipeline.domain.attempt import State
 from kf2v_pipeline.localserver.embedded import LocalServer
 from kf2v_pipeline.localserver.scenario import Scenario
+from kf2v_pipeline.media.probe import probe
 
 
 @pytest.fixture
@@ -61,6 +62,24 @@ def test_a_process_that_stood_still_before_its_create_sends_nothing_once_another
     assert story.end(frozen)
 
     assert story.verdict().once
+
+
+def test_a_video_whose_row_changed_after_its_run_died_is_stored_and_the_partition_tells_of_the_new_one(
+    story: Story,
+) -> None:
+    story.want(1)
+    assert not story.live("after_record")
+    story.want(0, "Another film of {}.")
+
+    assert story.live()
+
+    before, after = story.attempts(State.STORED)
+    assert story.materializations() == [("clip-000", after.fingerprint)]
+    assert (before.prompt, after.prompt) == ("Film of clip-000.", "Another film of clip-000.")
+    for attempt in (before, after):
+        path = story.folder / "out" / str(attempt.video_path)
+        assert probe(path).frames == 150
+        assert path.with_suffix(".json").exists()
 
 
 def test_two_processes_over_one_manifest_make_one_task_and_one_video_per_clip(story: Story) -> None:

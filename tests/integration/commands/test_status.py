@@ -77,14 +77,14 @@ def test_an_unconfirmed_attempt_is_shown_with_the_reason(office: Office, service
     assert "a: unconfirmed for " in text_of(look_at_status(project))
 
 
-def test_a_task_that_no_row_asks_for_any_more_is_shown_as_that(
+def test_a_task_whose_row_changed_is_shown_as_one_that_is_kept(
     office: Office, service: Service, project: Project, write_manifest: WriteManifest
 ) -> None:
     with service.over(**QUEUED):
         office.drive_until(project, State.SUBMITTED)
     take_in_manifest(office.open(service.base_url, write_manifest("a", prompt="Other words")))
     (pending,) = look_at_status(project).pending
-    assert pending.needs.startswith("No row asks for it any more")
+    assert pending.needs == ("Its row changed or went; its video is kept all the same. Nobody drives it: run kf2v run.")
 
 
 def test_a_run_that_is_at_work_is_shown_and_what_it_waits_for(

@@ -345,6 +345,25 @@ def test_other_words_make_another_video_with_attempts_of_its_own(ledger: Ledger)
     assert ledger.newest([changed]) == {"cat": other}
 
 
+def test_an_attempt_whose_row_changed_or_went_is_left_over_with_its_clip_as_it_was(ledger: Ledger) -> None:
+    before = [make_clip(name, prompt="Take 1") for name in ("changed", "gone", "same")]
+    ledger.want("m.csv", before, at=NOON)
+    attempts = {clip.clip_id: prepare(ledger, clip) for clip in before}
+
+    ledger.want("m.csv", [make_clip("changed", prompt="Take 2"), before[2]], at=NOON)
+
+    found = {leftover.clip.clip_id: (leftover.clip, leftover.attempt) for leftover in ledger.leftovers("m.csv")}
+    assert found == {clip.clip_id: (clip, attempts[clip.clip_id]) for clip in before[:2]}
+    assert (len(ledger.leftovers()), ledger.leftovers("other.csv")) == (2, ())
+
+
+def test_an_attempt_that_ended_is_not_left_over(ledger: Ledger) -> None:
+    ledger.want("m.csv", [make_clip()], at=NOON)
+    record(ledger, prepare(ledger), FactKind.REFUSED)
+    ledger.want("m.csv", [], at=NOON)
+    assert ledger.leftovers("m.csv") == ()
+
+
 def test_attempts_are_given_in_the_order_in_which_they_were_prepared(ledger: Ledger) -> None:
     for number, clip in enumerate(make_clips(3)):
         prepare(ledger, clip, at=NOON - number * SECOND)
@@ -707,6 +726,19 @@ def test_a_full_lane_is_to_be_asked_again_in_a_second(ledger: Ledger, facts: tup
 def test_a_task_that_ended_gives_its_place_back(ledger: Ledger, facts: tuple[FactKind, ...]) -> None:
     record(ledger, prepare(ledger), *facts)
     assert take(ledger, NOON, places=1) is None
+
+
+def test_a_task_holds_its_place_for_as_long_as_somebody_drives_its_clip_and_else_for_ten_minutes(
+    ledger: Ledger,
+) -> None:
+    prepare(ledger)
+    later = NOON + timedelta(minutes=10)
+    assert take(ledger, later, places=1) is not None
+
+    ledger.release("one", ["cat"])
+
+    assert take(ledger, later - SECOND, places=1) is not None
+    assert take(ledger, later, places=1) is None
 
 
 def test_a_granted_place_is_taken_before_its_attempt_is_prepared_and_once_after_it(ledger: Ledger) -> None:

@@ -31,6 +31,7 @@ from kf2v_pipeline.storage.ledger import Driver, Ledger
 START = datetime(2025, 6, 1, 23, 58, tzinfo=timezone.utc)  # two minutes before another day begins
 STALE = timedelta(seconds=60)
 SLOT_LIFE = timedelta(seconds=10)
+UNSEEN_LIFE = timedelta(minutes=10)
 
 FRAME = Frame(location="/a.png", sha256="a" * 64, width=640, height=360, size_bytes=5, format="PNG")
 CLIPS = [
@@ -107,7 +108,7 @@ class LedgerMachine(RuleBasedStateMachine):
             assert reduce(fold, self.ledger.facts(attempt_id), self.prepared[attempt_id]) == attempt
         self.ledger.close()
 
-    @rule(seconds=st.sampled_from([0.3, 1, 9, 70]))
+    @rule(seconds=st.sampled_from([0.3, 1, 9, 70, 601]))
     def wait(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
 
@@ -160,7 +161,11 @@ class LedgerMachine(RuleBasedStateMachine):
     def take_create_slot(self, places: int) -> None:
         spacing = timedelta(seconds=0.5)
         answer = self.ledger.take_create_slot(LANE, at=self.now, creates_per_second=2, tasks_in_process=places)
-        in_process = sum(attempt.state in IN_PROCESS_STATES for attempt in self.attempts.values())
+        in_process = sum(
+            attempt.state in IN_PROCESS_STATES
+            and (attempt.clip_id in self.claims or attempt.prepared_at > self.now - UNSEEN_LIFE)
+            for attempt in self.attempts.values()
+        )
         if in_process + len(self.living_slots()) >= places:
             assert answer == self.now + timedelta(seconds=1)
         elif self.last_slot_at is not None and self.now < self.last_slot_at + spacing:

@@ -67,6 +67,16 @@ def test_the_sizes_name_every_file_below_a_folder_from_the_root(store: Store) ->
     assert store.sizes("previews") == {}
 
 
+def test_files_that_are_missing_are_told_from_many(store: Store) -> None:
+    store.write_bytes("videos/a/1.mp4", b"1")
+    assert store.missing(["videos/a/1.mp4", "videos/a/2.mp4", "videos/a", "else/a"]) == {
+        "videos/a/2.mp4",
+        "videos/a",
+        "else/a",
+    }
+    assert store.missing([]) == frozenset()
+
+
 def test_reading_what_is_not_there_says_so_in_one_sentence(store: Store) -> None:
     with pytest.raises(StorageError, match=r"^Storage \S+/out/no\.txt: .+\.$"):
         store.read_bytes("no.txt")

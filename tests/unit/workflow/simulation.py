@@ -322,6 +322,16 @@ class SimCollector:
         desk.decide(clip, desk.record(attempt, FactKind.VIDEO_STORED, stored_at=desk.clock(), video_path=path))
 
 
+class Hearer(Silence):
+    """Keeps what a person would read."""
+
+    def __init__(self, notices: list[str]) -> None:
+        self._notices = notices
+
+    def noticed(self, sentence: str) -> None:
+        self._notices.append(sentence)
+
+
 class Night:
     """One night: a service, a ledger, and as many drives as it takes.
 
@@ -345,6 +355,7 @@ class Night:
         self.wan = SimWan(self.loop, seed, faults=faults, trip=trip, **service)
         self.collector: Any = SimCollector()
         self.tempo = Tempo()
+        self.notices: list[str] = []
         self.ledger = Ledger.open(f"sqlite:///{folder / 'ledger.db'}")
         self.store = Store.open(str(folder / "out"))
         self.clips = [make_clip(number) for number in range(clips)] if isinstance(clips, int) else clips
@@ -357,9 +368,10 @@ class Night:
             connect=lambda _name: _opened(self.wan),  # type: ignore[arg-type, return-value]  # simulated
             collector=self.collector,
             clock=self.wan.now,
-            listener=Silence(),
+            listener=Hearer(self.notices),
             driver=new_driver(),
             tempo=self.tempo,
+            manifest="manifest.csv",
         )
         until = None if for_s is None else self.wan.now() + timedelta(seconds=for_s)
         return run_virtually(engine.drive(self.clips, until=until), self.loop)

@@ -41,11 +41,11 @@ OWN: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("create", "list", "get", "upload", "download"), ANSWERS),
     **dict.fromkeys(("create, carried out", "download, half of it here"), ("no reply",)),
     **dict.fromkeys(("put_file", "write_bytes"), ("storage refuses",)),
-    **dict.fromkeys(("read_clip_frame", "digest", "probe", "promote", "find_stored", "sizes"), ()),
+    **dict.fromkeys(("read_clip_frame", "digest", "probe", "promote", "find_stored", "missing", "exists"), ()),
 }
 """Every place that a drive waits at, and the faults that are the tool's own way of failing there: they end no drive."""
 
-ENDS_BEFORE = {"find_stored": "download", "sizes": "put_file"}
+ENDS_BEFORE = {"find_stored": "download", "missing": "put_file"}
 """Places that only a drive waits at which goes on with another's work, and where that one ended."""
 
 FOREIGN = ("cancelled", "disk full", "storage refuses")

@@ -131,17 +131,3 @@ def test_a_task_that_the_list_shows_is_not_gone_whatever_a_lagging_replica_says(
 
     night.assert_nothing_was_paid_twice_or_lost()
     night.close()
-
-
-@pytest.mark.parametrize("changes", [True, False], ids=["their rows changed", "others are driven"])
-def test_tasks_that_nobody_looks_at_hold_no_place_in_the_quota_for_long(changes: bool, tmp_path: Path) -> None:
-    night = Night(tmp_path, 0, clips=3)
-    night.drive(for_s=3)
-    wanted = [make_clip(number, prompt="Another take") for number in range(3 if changes else 4)]
-    night.ledger.want("manifest.csv", wanted, at=night.wan.now())
-    night.clips = wanted[-1:]
-
-    report = night.drive(for_s=1800)
-
-    assert report.of(Verdict.STORED)
-    night.close()
