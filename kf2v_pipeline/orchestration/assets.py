@@ -38,7 +38,11 @@ _FROM_VIDEO = ("video_path", "width", "height", "fps", "frames", "duration_s", "
 def build_assets(names: Names, ops: RenderOps) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     """The batch's assets, in line."""
     common: dict[str, Any] = {"group_name": names.group_name, "owners": list(names.owners), "tags": DOMAIN_TAG}
-    worked: dict[str, Any] = {**common, "code_version": CODE_VERSION, "required_resource_keys": {names.of("project")}}
+    worked: dict[str, Any] = {
+        **common,
+        "code_version": CODE_VERSION,
+        "required_resource_keys": {names.of("kf2v_project")},
+    }
 
     @_asset(
         key=names.manifest,

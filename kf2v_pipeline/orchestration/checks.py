@@ -64,7 +64,7 @@ def build_video_checks(names: Names) -> dg.AssetChecksDefinition:
         name=names.of("video_checks"),
         specs=video_check_specs(names),
         can_subset=True,
-        required_resource_keys={names.of("project")},
+        required_resource_keys={names.of("kf2v_project")},
     )
     def video_checks(context: dg.AssetCheckExecutionContext) -> Iterable[dg.AssetCheckResult]:
         chosen = {key.name for key in context.selected_asset_check_keys}

@@ -2,40 +2,23 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import dagster as dg
 
-from kf2v_pipeline.errors import Kf2vError
-from kf2v_pipeline.localserver.embedded import ensure_server
-from kf2v_pipeline.localserver.server import ServerError
 from kf2v_pipeline.orchestration.assets import build_assets
 from kf2v_pipeline.orchestration.checks import build_video_checks
 from kf2v_pipeline.orchestration.jobs import build_jobs
 from kf2v_pipeline.orchestration.names import OWNER, Names
+from kf2v_pipeline.orchestration.opening import open_project
 from kf2v_pipeline.orchestration.render import build_render_ops
+from kf2v_pipeline.orchestration.resources import build_resources
 from kf2v_pipeline.orchestration.schedules import build_nightly
 from kf2v_pipeline.orchestration.sensors import build_sensors
 from kf2v_pipeline.settings import Settings
 from kf2v_pipeline.workflow.outcome import Listener, Silence
 from kf2v_pipeline.workflow.project import Project
 
-
-def open_project(settings: Settings) -> Project:
-    """The project of these settings, with the local server at hand. Whoever opens it, closes it."""
-    return Project(settings, local_address=local_address)
-
-
-def local_address(directory: Path) -> str:
-    """Base URL of the project's local server, which is started if it does not run.
-
-    Raises:
-        Kf2vError: It can't be started.
-    """
-    try:
-        return ensure_server(directory)
-    except ServerError as error:
-        raise Kf2vError(str(error)) from None
+__all__ = ["build_definitions", "open_project"]
 
 
 def build_definitions(
@@ -79,9 +62,10 @@ def build_definitions(
         schedules=[build_nightly(settings, names, jobs.render_batch)],
         sensors=build_sensors(settings, names, jobs, open_project),
         resources={
-            names.of("project"): project,
-            names.of("memory"): dg.mem_io_manager,
-            names.of("listener"): dg.ResourceDefinition.hardcoded_resource(listener or Silence()),
+            **build_resources(settings, names),
+            names.of("kf2v_project"): project,
+            names.of("kf2v_memory"): dg.mem_io_manager,
+            names.of("kf2v_listener"): dg.ResourceDefinition.hardcoded_resource(listener or Silence()),
         },
         executor=executor,
     )

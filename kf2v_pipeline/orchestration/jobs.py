@@ -113,7 +113,7 @@ def _job(
 def _manifest_op(names: Names) -> dg.OpDefinition:
     @dg.op(
         name=names.of("read_manifest"),
-        required_resource_keys={names.of("project")},
+        required_resource_keys={names.of("kf2v_project")},
         out=dg.Out(dg.Nothing),
         description="Takes the manifest in, and materializes asset manifest.",
     )
@@ -130,7 +130,7 @@ def _choice_op(names: Names) -> dg.OpDefinition:
     @dg.op(
         name=names.of("choose_failed"),
         out=names.handed_on,
-        required_resource_keys={names.of("project")},
+        required_resource_keys={names.of("kf2v_project")},
         description="Finds the clips that failed for good, by the reasons, names and ages that a person gives.",
     )
     def choose_failed(context: dg.OpExecutionContext, config: RetryConfig) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def _publishing_op(names: Names) -> dg.OpDefinition:
     @dg.op(
         name=names.of("publish"),
         out=names.handed_on,
-        required_resource_keys={names.of("project")},
+        required_resource_keys={names.of("kf2v_project")},
         description="Writes the tables and the gallery, and lets the failures pass on to the end of the run.",
     )
     def publish(context: dg.OpExecutionContext, failures: list[dict[str, Any]]) -> list[dict[str, Any]]:

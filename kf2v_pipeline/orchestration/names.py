@@ -95,14 +95,14 @@ class Names:
     @property
     def handed_on(self) -> dg.Out:
         """The output of an op whose value goes on to the next one, within the process."""
-        return dg.Out(io_manager_key=self.of("memory"))
+        return dg.Out(io_manager_key=self.of("kf2v_memory"))
 
     def project(self, context: Any) -> Project:
         """The batch's project, out of the resources of a running op."""
-        project: Project = getattr(context.resources, self.of("project"))
+        project: Project = getattr(context.resources, self.of("kf2v_project"))
         return project
 
     def listener(self, context: Any) -> Listener:
         """Who is told how a drive goes, beside Dagster."""
-        listener: Listener = getattr(context.resources, self.of("listener"))
+        listener: Listener = getattr(context.resources, self.of("kf2v_listener"))
         return listener

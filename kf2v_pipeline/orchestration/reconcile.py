@@ -37,7 +37,7 @@ def build_reconcile_op(names: Names) -> dg.OpDefinition:
     @dg.op(
         name=names.of("reconcile_ledger"),
         out=names.handed_on,
-        required_resource_keys={names.of("project"), names.of("listener")},
+        required_resource_keys={names.of("kf2v_project"), names.of("kf2v_listener")},
         description="Adopts, resolves, collects and compares; creates no task.",
     )
     def reconcile_ledger(context: dg.OpExecutionContext, config: ReconcileConfig) -> list[dict[str, Any]]:

@@ -74,7 +74,7 @@ def build_render_ops(names: Names) -> RenderOps:
         name=names.of("claim"),
         ins={"after": dg.In(dg.Nothing)},
         out=names.handed_on,
-        required_resource_keys={names.of("project")},
+        required_resource_keys={names.of("kf2v_project")},
         description="Finds out which clips this run is to see stored.",
     )
     def claim(context: dg.OpExecutionContext, config: RenderConfig) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def build_render_ops(names: Names) -> RenderOps:
     @dg.op(
         name=names.of("drive"),
         out=names.handed_on,
-        required_resource_keys={names.of("project"), names.of("listener")},
+        required_resource_keys={names.of("kf2v_project"), names.of("kf2v_listener")},
         description="Submits, looks and collects, all lanes side by side; each stored clip is materialized at once.",
     )
     def drive(context: dg.OpExecutionContext, batch: dict[str, Any]) -> list[dict[str, Any]]:

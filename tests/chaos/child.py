@@ -240,9 +240,9 @@ def live(
             yield opened
 
     resources = {
-        "project": dg.ResourceDefinition(project),
-        "listener": dg.ResourceDefinition.hardcoded_resource(DoomedListener(doom)),
-        "memory": dg.mem_io_manager,
+        "kf2v_project": dg.ResourceDefinition(project),
+        "kf2v_listener": dg.ResourceDefinition.hardcoded_resource(DoomedListener(doom)),
+        "kf2v_memory": dg.mem_io_manager,
     }
     definitions = dg.Definitions(
         jobs=build_jobs(Names(), build_render_ops(Names())), resources=resources, executor=dg.in_process_executor

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from types import ModuleType
 
 import pytest
 
 import kf2v_pipeline
 from kf2v_pipeline.cli import main
 
-PUBLIC_NAMES: set[str] = set()
+PUBLIC_NAMES = {
+    "FrameClipBatch",
+    "Kf2vError",
+    "LedgerResource",
+    "ServiceResource",
+    "Settings",
+    "StorageResource",
+    "build_definitions",
+}
 """Spelled a second time, so that none comes or goes by accident."""
 
 COMMANDS = {"run", "plan", "status", "serve", "ui", "adopt", "cancel", "resolve"}
@@ -19,10 +26,16 @@ COMMANDS = {"run", "plan", "status", "serve", "ui", "adopt", "cancel", "resolve"
 SLOW_TO_IMPORT = ("dagster", "pandas", "pyarrow", "sqlalchemy", "av", "cv2")
 
 
-def test_the_package_has_these_public_names() -> None:
-    names = {name for name, value in vars(kf2v_pipeline).items() if not isinstance(value, ModuleType)}
-    assert {name for name in names if not name.startswith("_")} == PUBLIC_NAMES
-    assert set(getattr(kf2v_pipeline, "__all__", ())) == PUBLIC_NAMES
+def test_the_package_has_these_public_names_and_each_is_there() -> None:
+    assert set(kf2v_pipeline.__all__) == PUBLIC_NAMES
+    for name in PUBLIC_NAMES:
+        assert getattr(kf2v_pipeline, name).__name__ == name
+    assert set(dir(kf2v_pipeline)) >= PUBLIC_NAMES
+
+
+def test_another_name_is_an_attribute_error_as_of_any_module() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'Frames'"):
+        _ = kf2v_pipeline.Frames
 
 
 def test_the_command_line_has_these_commands_and_each_explains_itself() -> None:
@@ -30,7 +43,9 @@ def test_the_command_line_has_these_commands_and_each_explains_itself() -> None:
     assert all(command.help for command in main.commands.values())
 
 
-@pytest.mark.parametrize("code", ["import kf2v_pipeline.cli", "from kf2v_pipeline.cli import main; main(['--help'])"])
+@pytest.mark.parametrize(
+    "code", ["import kf2v_pipeline", "import kf2v_pipeline.cli", "from kf2v_pipeline.cli import main; main(['--help'])"]
+)
 def test_looking_at_the_command_line_imports_nothing_slow(code: str) -> None:
     program = f"""
 import atexit, sys

@@ -1,0 +1,1 @@
+"""Where ``dg scaffold defs`` writes in a checkout of this project; empty in the package, and nothing belongs here."""
