@@ -26,6 +26,7 @@ NAMES: Mapping[str, str] = {
     "KF2V_LONG_PROMPTS": "long_prompts",
     "KF2V_CATALOG": "catalog",
     "KF2V_WORKSPACE": "workspace",
+    "KF2V_LICENSE": "license",
     "KF2V_NIGHTLY_CRON": "nightly_cron",
     "KF2V_NIGHTLY_TIMEZONE": "nightly_timezone",
 }
@@ -62,6 +63,7 @@ class Settings:
         long_prompts: What becomes of a prompt that is longer than its model reads.
         catalog: A TOML file that is laid over the catalog of services, models and prices; None for none.
         workspace: Sub-workspace of the account that the calls belong to; None for the key's own.
+        license: What others may do with the films, a URL or an SPDX identifier; None to say nothing of it.
         nightly_cron: When Dagster's nightly schedule renders, as a cron expression.
         nightly_timezone: The timezone that the expression is in, such as ``Europe/Berlin``.
     """
@@ -79,6 +81,7 @@ class Settings:
     long_prompts: PromptMode = "refuse"
     catalog: Path | None = None
     workspace: str | None = None
+    license: str | None = None
     nightly_cron: str = "0 2 * * *"
     nightly_timezone: str = "UTC"
 

@@ -6,6 +6,10 @@ VIDEOS = "videos"
 """The folder that Hugging Face reads with ``load_dataset("videofolder", data_dir=...)``."""
 
 METADATA = f"{VIDEOS}/metadata.jsonl"
+DATASET_CARD = f"{VIDEOS}/README.md"
+"""What Hugging Face reads first: with it ``load_dataset("output/videos")`` finds the videos without being told."""
+
+CROISSANT = "croissant.json"
 VIDEOS_TABLE = "tables/videos.parquet"
 REJECTED_TABLE = "tables/rejected.parquet"
 PREVIEWS = "previews"

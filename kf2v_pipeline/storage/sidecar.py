@@ -27,24 +27,29 @@ _FILM = ("width", "height", "fps", "frames", "duration_s", "codec")
 _VIDEO = ("video_path", "sha256", "size_bytes", *_FILM, "stored_at", "error_code", "error_message")
 _REQUIRED = frozenset({"task_id", "submitted_at", "video_path", "sha256", "size_bytes", "stored_at"})
 
+_SOFTWARE = ("kf2v-pipeline", "av", "pillow")
+"""What asked for the video, what looked at it, and what mended its frames."""
+
 _KINDS = {name: get_args(hint) or (hint,) for name, hint in get_type_hints(Attempt).items()}
 
 
-def write_sidecar(clip: Clip, attempt: Attempt) -> bytes:
+def write_sidecar(clip: Clip, attempt: Attempt, *, request: Mapping[str, Any] | None = None) -> bytes:
     """The sidecar of a stored video.
 
     Args:
         clip: What was asked for; its carried columns, which change nothing in the video, are left out.
         attempt: As it is once its video is stored.
+        request: The create as it was sent, without addresses; None where that can't be told any more.
     """
     document = {
         "schema": SCHEMA,
         "fingerprint": attempt.fingerprint,
         "clip": _clip_record(clip),
+        "request": request,
         "attempt": _section(attempt, _ATTEMPT),
         "task": _section(attempt, _TASK),
         "video": _section(attempt, _VIDEO),
-        "software": {"kf2v-pipeline": version("kf2v-pipeline"), "python": platform.python_version()},
+        "software": {"python": platform.python_version(), **{name: version(name) for name in _SOFTWARE}},
     }
     return f"{json.dumps(document, ensure_ascii=False, indent=2)}\n".encode("utf-8", "replace")
 

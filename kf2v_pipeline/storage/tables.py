@@ -5,9 +5,10 @@ They are written anew from the clips and the ledger whenever something changed; 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from io import BytesIO
 from typing import Any
@@ -66,6 +67,11 @@ VIDEOS_SCHEMA = pa.schema(
 )
 """Our columns, in order. Those that the manifest carries follow them."""
 
+_TYPED_CHARACTERS = 5_000_000
+"""Hugging Face takes the types of the metadata from its first 10 MB, where a column must have a value already, or it
+fails on the first one that comes later (``datasets`` 5.2, ``FolderBasedBuilder._read_metadata``). A character may
+take two bytes and more."""
+
 _REJECTED_SCHEMA = pa.schema(
     [
         ("row", pa.int64()),
@@ -79,6 +85,19 @@ _REJECTED_SCHEMA = pa.schema(
 
 _OF_ATTEMPT = [name for name in VIDEOS_SCHEMA.names if name in {field.name for field in fields(Attempt)}]
 _OURS = frozenset(VIDEOS_SCHEMA.names)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableFile:
+    """A table as it was written.
+
+    Attributes:
+        schema: Its columns, of pyarrow.
+    """
+
+    schema: pa.Schema
+    sha256: str
+    size_bytes: int
 
 
 def video_rows(
@@ -98,13 +117,9 @@ def video_rows(
     return [_video_row(store, clip, newest.get(clip.clip_id), standing) for clip in clips]
 
 
-def write_videos_table(store: Store, rows: Sequence[Row]) -> None:
+def write_videos_table(store: Store, rows: Sequence[Row]) -> TableFile:
     """Writes ``tables/videos.parquet``; a column without any value keeps its type."""
-    carried = dict.fromkeys(name for row in rows for name in row if name not in _OURS)
-    table = pa.Table.from_pylist([{name: row.get(name) for name in VIDEOS_SCHEMA.names} for row in rows], VIDEOS_SCHEMA)
-    for name in carried:
-        table = table.append_column(name, _carried_array([row.get(name) for row in rows]))
-    _write_table(store, VIDEOS_TABLE, table)
+    return _write_table(store, VIDEOS_TABLE, _videos_table(rows))
 
 
 def read_videos_table(store: Store) -> list[Row]:
@@ -117,18 +132,21 @@ def read_videos_table(store: Store) -> list[Row]:
     return rows
 
 
-def write_metadata(store: Store, rows: Iterable[Row]) -> None:
+def write_metadata(store: Store, rows: Sequence[Row]) -> None:
     """Writes ``videos/metadata.jsonl``: a line per stored video, its ``file_name`` relative to that folder.
 
     Hugging Face leaves out the videos of older fingerprints, which have no line, and fails on an empty file, so there
-    is none while nothing is stored. It takes a folder called ``test`` or ``val`` for a split, and reads all of them
-    with ``data_files={"train": "**"}`` (``datasets`` 5.2). Instants are ISO 8601 text, since it would drop their zone.
+    is none while nothing is stored. It wants one type in each column, so values are as in the videos table; instants
+    are ISO 8601 text, since it would drop their zone (``datasets`` 5.2).
     """
-    stored = [row for row in rows if row["status"] == "stored"]
+    stored = [row for row in _videos_table(rows).to_pylist() if row["status"] == "stored"]
     if not stored:
         store.remove(METADATA)
         return
     lines = [_json({"file_name": row["file_name"], **row}) for row in stored]
+    if sum(map(len, lines)) > _TYPED_CHARACTERS:
+        early = _first_values(stored)
+        lines = [lines[at] for at in early] + [line for at, line in enumerate(lines) if at not in early]
     store.write_bytes(METADATA, "".join(f"{line}\n" for line in lines).encode())
 
 
@@ -137,6 +155,24 @@ def write_rejected(store: Store, problems: Sequence[Problem]) -> None:
     _write_table(
         store, REJECTED_TABLE, pa.Table.from_pylist([asdict(problem) for problem in problems], _REJECTED_SCHEMA)
     )
+
+
+def _videos_table(rows: Sequence[Row]) -> pa.Table:
+    carried = dict.fromkeys(name for row in rows for name in row if name not in _OURS)
+    table = pa.Table.from_pylist([{name: row.get(name) for name in VIDEOS_SCHEMA.names} for row in rows], VIDEOS_SCHEMA)
+    for name in carried:
+        table = table.append_column(name, _carried_array([row.get(name) for row in rows]))
+    return table
+
+
+def _first_values(rows: Sequence[Row]) -> dict[int, None]:
+    """Numbers of the rows that are the first to have a value in some column, in their order."""
+    found: dict[str, int] = {}
+    for at, row in enumerate(rows):
+        for name, value in row.items():
+            if value is not None:
+                found.setdefault(name, at)
+    return dict.fromkeys(sorted(found.values()))
 
 
 def _video_row(store: Store, clip: Clip, attempt: Attempt | None, standing: Callable[[Attempt | None], str]) -> Row:
@@ -199,7 +235,9 @@ def _text(value: object) -> str:
     return value.isoformat(timespec="microseconds") if isinstance(value, datetime) else str(value)
 
 
-def _write_table(store: Store, path: str, table: pa.Table) -> None:
+def _write_table(store: Store, path: str, table: pa.Table) -> TableFile:
     buffer = BytesIO()
     pq.write_table(table, buffer)
-    store.write_bytes(path, buffer.getvalue())
+    content = buffer.getvalue()
+    store.write_bytes(path, content)
+    return TableFile(schema=table.schema, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))

@@ -31,6 +31,7 @@ __all__ = [
     "UploadPolicy",
     "create_body",
     "create_path",
+    "describe_create",
     "list_parameters",
     "parse_time",
     "read_created",
@@ -92,6 +93,13 @@ def create_body(clip: Clip, model: Model, first_frame_url: str, last_frame_url: 
         "seed": clip.seed,
     }
     return {"model": model.name, "input": _without_none(asked), "parameters": _without_none(parameters)}
+
+
+def describe_create(clip: Clip, model: Model) -> dict[str, Any]:
+    """The create as it is sent, for records: each frame is named by its digest, wherever it was sent from."""
+    first = f"sha256:{clip.first_frame.sha256}"
+    last = f"sha256:{clip.last_frame.sha256}" if clip.last_frame else None
+    return {"path": create_path(model), **create_body(clip, model, first, last)}
 
 
 def list_parameters(

@@ -14,12 +14,13 @@ from typing import Any
 from kf2v_pipeline.domain.attempt import Attempt, FactKind, Remedy
 from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.reading import TaskStatus
-from kf2v_pipeline.errors import ServiceError, StorageError, TransportError, VideoError
+from kf2v_pipeline.errors import ServiceError, SettingsError, StorageError, TransportError, VideoError
 from kf2v_pipeline.media.probe import Film, probe
 from kf2v_pipeline.storage.layout import sidecar_path, video_path
 from kf2v_pipeline.storage.sidecar import read_sidecar, write_sidecar
 from kf2v_pipeline.storage.store import Store
 from kf2v_pipeline.wan.client import WanClient
+from kf2v_pipeline.wan.wire import describe_create
 from kf2v_pipeline.workflow.desk import Desk
 from kf2v_pipeline.workflow.picture import write_previews
 
@@ -145,7 +146,7 @@ class Collector:
             # Twice the same bytes: this is what the service made and bills, so it is kept, and its flaw is told.
             detail |= {"error_code": "VideoDamaged", "error_message": f"The service's own file is flawed: {error}."}
         detail |= {"video_path": video_path(clip.clip_id, clip.fingerprint), "stored_at": at()}
-        await asyncio.to_thread(self._promote, film, clip, replace(attempt, **detail))
+        await asyncio.to_thread(self._promote, film, clip, replace(attempt, **detail), _request_of(client, clip))
         return detail
 
     async def _download(self, client: WanClient, video_url: str, film: Path) -> None:
@@ -164,17 +165,26 @@ class Collector:
         except OSError as error:
             raise StorageError(str(part), str(error), "make room for the download") from error
 
-    def _promote(self, film: Path, clip: Clip, attempt: Attempt) -> None:
+    def _promote(self, film: Path, clip: Clip, attempt: Attempt, request: Mapping[str, Any] | None) -> None:
         """Puts a checked video into the store, and then its sidecar and its pictures.
 
         Args:
             attempt: As it is once the video is stored.
         """
         self._store.put_file(film, video_path(clip.clip_id, clip.fingerprint))
-        self._store.write_bytes(sidecar_path(clip.clip_id, clip.fingerprint), write_sidecar(clip, attempt))
+        sidecar = write_sidecar(clip, attempt, request=request)
+        self._store.write_bytes(sidecar_path(clip.clip_id, clip.fingerprint), sidecar)
         with suppress(VideoError, StorageError):  # the gallery makes missing pictures; the video is what was paid for
             write_previews(self._store, film, clip.clip_id, clip.fingerprint)
         film.unlink(missing_ok=True)
+
+
+def _request_of(client: WanClient, clip: Clip) -> Mapping[str, Any] | None:
+    """The create as it was sent, for the sidecar; None where the catalog does not know the model any more."""
+    try:
+        return describe_create(clip, client.service.model(clip.model))
+    except SettingsError:
+        return None
 
 
 def _digest(path: Path) -> str:

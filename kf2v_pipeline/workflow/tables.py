@@ -7,6 +7,7 @@ from typing import Any
 
 from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.policy import standing
+from kf2v_pipeline.storage.dataset import write_card, write_croissant
 from kf2v_pipeline.storage.tables import video_rows, write_metadata, write_videos_table
 from kf2v_pipeline.workflow.project import Project
 
@@ -21,12 +22,14 @@ def table_rows(project: Project, clips: Sequence[Clip] | None = None) -> list[di
 
 
 def refresh_tables(project: Project) -> list[dict[str, Any]]:
-    """Writes the videos table and the metadata beside the videos; gives the table's rows.
+    """Writes the videos table, the metadata beside the videos, and what makes them a data set; gives the table's rows.
 
     Raises:
         StorageError: The storage can't be written to.
     """
     rows = table_rows(project)
-    write_videos_table(project.store, rows)
+    table = write_videos_table(project.store, rows)
     write_metadata(project.store, rows)
+    write_card(project.store)
+    write_croissant(project.store, table, rows, licence=project.settings.license)
     return rows

@@ -65,7 +65,13 @@ def test_each_video_has_a_sidecar_that_tells_how_it_was_made(office: Office, pro
     assert told["task"]["task_id"] == attempt.task_id
     assert told["video"]["sha256"] == hashlib.sha256(video.read_bytes()).hexdigest()
     assert (told["video"]["frames"], told["video"]["codec"]) == (150, "h264")
-    assert set(told["software"]) == {"kf2v-pipeline", "python"}
+    assert set(told["software"]) == {"kf2v-pipeline", "python", "av", "pillow"}
+
+    request = told["request"]
+    assert request["path"] == "/services/aigc/image2video/video-synthesis"
+    assert request["parameters"] == {"resolution": "480P", "prompt_extend": True, "watermark": False}
+    assert (request["model"], request["input"]["prompt"]) == (told["clip"]["model"], "A slow pan, take 0")
+    assert request["input"]["last_frame_url"] == f"sha256:{told['clip']['last_frame']['sha256']}"
 
 
 def test_a_sidecar_holds_no_secret(
