@@ -115,8 +115,9 @@ def _video(names: Names, ops: RenderOps, common: Mapping[str, Any]) -> dg.Assets
 
 
 def _result(step: Step) -> dg.MaterializeResult[None]:
-    version = dg.DataVersion(step.version) if step.version else None
-    return dg.MaterializeResult(metadata=step.metadata, data_version=version, check_results=step.checks)
+    return dg.MaterializeResult(
+        metadata=step.metadata, data_version=dg.DataVersion(step.version), check_results=step.checks
+    )
 
 
 def _manifest_schema() -> dg.TableSchema:

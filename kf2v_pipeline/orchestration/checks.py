@@ -15,6 +15,7 @@ from kf2v_pipeline.orchestration.events import SEVERITY, log_check
 from kf2v_pipeline.orchestration.metadata import amounts, table
 from kf2v_pipeline.orchestration.names import Names
 from kf2v_pipeline.storage.tables import Row, read_videos_table
+from kf2v_pipeline.words import counted
 from kf2v_pipeline.workflow.plan import Plan
 from kf2v_pipeline.workflow.project import Project
 
@@ -83,7 +84,7 @@ def manifest_results(names: Names, project: Project, plan: Plan) -> Iterator[dg.
         names.manifest,
         "rows_rejected",
         passed=not rejected,
-        sentence=f"{count} rows were set aside; the others go on." if rejected else "Every row is good.",
+        sentence=f"{counted(count, 'row')} set aside; the others go on." if rejected else "Every row is good.",
         metadata={"rows": count, **_rows_table(rejected)},
     )
     pairs = Counter(clip.fingerprint for clip in plan.clips)
@@ -133,7 +134,9 @@ def video_results(names: Names, project: Project) -> Iterator[dg.AssetCheckResul
     for check in CHECKS.values():
         flawed = sorted(found[check.name], key=lambda each: each[0])
         rows = [{"clip": clip_id, "value": flaw.value, "threshold": flaw.threshold} for clip_id, flaw in flawed]
-        sentence = f"{asked[check.name] - len(rows)} of {asked[check.name]} films pass; {len(stored)} are stored."
+        sentence = f"{asked[check.name] - len(rows)} of {asked[check.name]} films pass."
+        if not asked[check.name]:
+            sentence = f"No film was measured for this yet; {len(stored)} are stored."
         metadata: dict[str, Any] = {"flawed": len(rows), "asked": asked[check.name], "stored": len(stored)}
         if rows:
             sentence = f"{check.sentence} So it is with {len(rows)} of {asked[check.name]} films."
@@ -150,7 +153,8 @@ def video_results(names: Names, project: Project) -> Iterator[dg.AssetCheckResul
 
 def report_video_checks(context: dg.OpExecutionContext, names: Names, project: Project) -> None:
     """Tells Dagster what the films say, from within a run: an event per check, however many clips there are."""
-    report(context, video_results(names, project))
+    results = video_results(names, project)
+    report(context, (result for result in results if result.metadata["asked"].value))
 
 
 def table_results(names: Names, project: Project, rows: Sequence[Row]) -> Iterator[dg.AssetCheckResult]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import dagster as dg
 from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
@@ -21,6 +23,8 @@ CODE_VERSION = "1"
 
 SEVERITY = {Severity.WARN: dg.AssetCheckSeverity.WARN, Severity.ERROR: dg.AssetCheckSeverity.ERROR}
 
+_IS_OURS = "dagster/data_version_is_user_provided"
+
 _DEFAULT_HELP = "Read the reason, mend what it names, and materialize the partition again, or run job retry_failed."
 _HELP = {
     Remedy.RETRY: "It was tried as often as makes sense, at no cost: materialize the partition again, or run job "
@@ -32,6 +36,18 @@ _HELP = {
 _HELP_IF_PAID = (
     "It may have been paid for: look at the service's bill, and materialize the partition again only to pay anew."
 )
+
+
+class Source(NamedTuple):
+    """What an asset was made of.
+
+    Attributes:
+        event: The newest event that was seen of a partitioned one; None for an unpartitioned one.
+    """
+
+    key: dg.AssetKey
+    version: str
+    event: int | None = None
 
 
 def stored_event(
@@ -50,12 +66,29 @@ def stored_event(
         metadata=video_metadata(clip, attempt, store, quality),
         tags={
             DATA_VERSION: clip.fingerprint,
-            "dagster/data_version_is_user_provided": "true",
+            _IS_OURS: "true",
             "dagster/code_version": CODE_VERSION,
             f"dagster/input_data_version/{row}": clip.fingerprint,
             f"dagster/input_event_pointer/{row}": str(told.row_event(clip)),
         },
     )
+
+
+def made_event(
+    key: dg.AssetKey, *, version: str, metadata: Mapping[str, Any], source: Source | None
+) -> dg.AssetMaterialization:
+    """The materialization of an unpartitioned asset by a job, with the tags that Dagster writes in runs of assets.
+
+    Args:
+        version: The data version of what was made.
+        source: What it was made of; None where it has no asset above it.
+    """
+    tags = {DATA_VERSION: version, _IS_OURS: "true", "dagster/code_version": CODE_VERSION}
+    if source is not None:
+        above = source.key.to_user_string()
+        tags[f"dagster/input_data_version/{above}"] = source.version
+        tags[f"dagster/input_event_pointer/{above}"] = str(source.event or "NULL")
+    return dg.AssetMaterialization(key, metadata=metadata, tags=tags)
 
 
 def row_event(names: Names, clip: Clip, before: Clip | None) -> dg.AssetObservation:
@@ -65,7 +98,7 @@ def row_event(names: Names, clip: Clip, before: Clip | None) -> dg.AssetObservat
         partition=clip.clip_id,
         description="The row asks for another video than before.",
         metadata=clip_metadata(clip, before),
-        tags={DATA_VERSION: clip.fingerprint, "dagster/data_version_is_user_provided": "true"},
+        tags={DATA_VERSION: clip.fingerprint, _IS_OURS: "true"},
     )
 
 

@@ -19,14 +19,25 @@ run_retries:
   max_retries: 3
   retry_on_asset_or_op_failure: false # a worker that died is started again; a clip that failed is not paid again
 run_monitoring:
-  enabled: true
+  enabled: true # stops runs that pass their tag dagster/max_runtime, also those whose machine is gone
+  free_slots_after_run_end_seconds: 300
 sensors:
-  use_threads: true
+  use_threads: true # a slow sensor of another project does not hold up ours
   num_workers: 4
 concurrency:
   runs:
     max_concurrent_runs: 4
+    tag_concurrency_limits:
+      - key: kf2v/drive # on every run that renders: two of four, so that other jobs are not crowded out
+        limit: 2
+retention:
+  sensor:
+    purge_after_days:
+      skipped: 7
+      failure: 30
+      success: -1
 """
+"""The settings of Dagster's instance; ``docs/deploy.md`` has the same for an instance on PostgreSQL."""
 
 
 def prepare_dagster_home(folder: Path) -> Path:
@@ -45,8 +56,7 @@ _LOCATION = '''\
 
 import os
 
-from kf2v_pipeline.orchestration.definitions import build_definitions
-from kf2v_pipeline.settings import Settings
+from kf2v_pipeline import Settings, build_definitions
 
 defs = build_definitions(Settings.from_mapping(os.environ))
 '''

@@ -9,10 +9,13 @@ from pydantic import Field
 from kf2v_pipeline.domain.attempt import Attempt, State
 from kf2v_pipeline.domain.policy import Standing, standing
 from kf2v_pipeline.orchestration.checks import report, report_video_checks
+from kf2v_pipeline.orchestration.events import Source, made_event
 from kf2v_pipeline.orchestration.names import DRIVE_TAG, Names
 from kf2v_pipeline.orchestration.reconcile import build_reconcile_op
 from kf2v_pipeline.orchestration.render import RenderOps
 from kf2v_pipeline.orchestration.steps import gallery_step, manifest_step, table_step
+from kf2v_pipeline.orchestration.told import Told
+from kf2v_pipeline.words import counted
 from kf2v_pipeline.workflow.project import Project
 
 MAX_RUNTIME_SECONDS = 24 * 60 * 60
@@ -119,8 +122,7 @@ def _manifest_op(names: Names) -> dg.OpDefinition:
     )
     def read_manifest(context: dg.OpExecutionContext) -> None:
         step = manifest_step(context, names)
-        tags = {"dagster/data_version": step.version or "", "dagster/data_version_is_user_provided": "true"}
-        context.log_event(dg.AssetMaterialization(names.manifest, metadata=step.metadata, tags=tags))
+        context.log_event(made_event(names.manifest, version=step.version, metadata=step.metadata, source=None))
         report(context, step.checks)
 
     return read_manifest
@@ -140,7 +142,7 @@ def _choice_op(names: Names) -> dg.OpDefinition:
             for clip_id, attempt in project.ledger.unstored(project.manifest_name).items()
             if attempt is not None and standing(attempt) is Standing.FAILED and _is_meant(project, config, attempt)
         ]
-        context.log.info(f"{len(chosen)} failed clips are tried again.")
+        context.log.info(f"Tried again: {counted(len(chosen), 'failed clip')}.")
         return {"clip_ids": chosen, "asked": chosen, "slice_minutes": 0}
 
     return choose_failed
@@ -154,9 +156,13 @@ def _publishing_op(names: Names) -> dg.OpDefinition:
         description="Writes the tables and the gallery, and lets the failures pass on to the end of the run.",
     )
     def publish(context: dg.OpExecutionContext, failures: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        rows, page = table_step(context, names), gallery_step(context, names)
-        context.log_event(dg.AssetMaterialization(names.video_table, metadata=rows.metadata))
-        context.log_event(dg.AssetMaterialization(names.gallery, metadata=page.metadata))
+        videos = Source(names.video, "", Told.newest_video_event(context.instance, names))
+        rows = table_step(context, names)
+        event = made_event(names.video_table, version=rows.version, metadata=rows.metadata, source=videos)
+        context.log_event(event)
+        page = gallery_step(context, names)
+        above = Source(names.video_table, rows.version)
+        context.log_event(made_event(names.gallery, version=page.version, metadata=page.metadata, source=above))
         report_video_checks(context, names, names.project(context))
         report(context, rows.checks)
         return failures

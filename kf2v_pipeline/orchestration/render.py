@@ -25,6 +25,7 @@ from kf2v_pipeline.orchestration.interrupt import run_interruptibly
 from kf2v_pipeline.orchestration.metadata import cost_table, table
 from kf2v_pipeline.orchestration.names import Names
 from kf2v_pipeline.orchestration.told import Told
+from kf2v_pipeline.words import counted
 from kf2v_pipeline.workflow.outcome import DriveReport, Listener, Outcome, Verdict
 from kf2v_pipeline.workflow.project import Project
 
@@ -164,7 +165,7 @@ class Storyteller:
 
     def begun(self, clips: int) -> None:
         """One line in the run's log."""
-        self._context.log.info(f"{clips} clips are to be seen stored.")
+        self._context.log.info(f"To be seen stored: {counted(clips, 'clip')}.")
         self._listener.begun(clips)
 
     def moved(self, clip_id: str, state: State) -> None:
@@ -218,8 +219,9 @@ def _farewell(project: Project, clips: Collection[Clip]) -> str:
     """What becomes of the tasks of a run that is stopped."""
     in_flight = len(project.ledger.attempts([clip.clip_id for clip in clips], states=OPEN_STATES))
     return (
-        f"The run was stopped. {in_flight} tasks are in flight: the service goes on with them, and the next run "
-        "collects them; nothing is paid again. The clip sensor starts that run where it is on: turn it off to wait."
+        f"The run was stopped with {counted(in_flight, 'task')} in flight: the service goes on, and the next run "
+        "collects what it makes; nothing is paid again. Where the clip sensor is on, it starts that run: turn it off "
+        "to wait."
     )
 
 
@@ -247,7 +249,7 @@ def _failure(failures: list[dict[str, Any]]) -> dg.Failure:
     clips = [line for line in failures if line["clip"]]
     words = [f"{line['clip']} ({line['code']}: {line['reason']})" for line in clips]
     stops = [line["reason"] for line in failures if not line["clip"]]
-    parts = ([f"{len(clips)} clips failed: {_listed(words, '; ')}."] if clips else []) + stops
+    parts = ([f"{counted(len(clips), 'clip')} failed: {_listed(words, '; ')}."] if clips else []) + stops
     shown = table(failures[:_SHOWN], ("clip", "code", "reason", "what_to_do"))
     return dg.Failure(" ".join(parts), metadata={"failed": shown}, allow_retries=False)
 
@@ -279,7 +281,7 @@ def _run_metadata(report: DriveReport, failures: list[dict[str, Any]]) -> dict[s
 def _summary(report: DriveReport) -> str:
     counts = {verdict: len(report.of(verdict)) for verdict in Verdict}
     return (
-        f"{counts[Verdict.STORED]} clips stored, {counts[Verdict.ALREADY_STORED]} were stored already, "
+        f"{counted(counts[Verdict.STORED], 'clip')} stored, {counts[Verdict.ALREADY_STORED]} were stored already, "
         f"{counts[Verdict.FAILED]} failed, {counts[Verdict.LEFT]} left for the next run; "
-        f"{report.created_tasks} tasks created."
+        f"{counted(report.created_tasks, 'task')} created."
     )

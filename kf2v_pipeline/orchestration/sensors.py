@@ -17,6 +17,7 @@ from kf2v_pipeline.orchestration.render import STOPPED_TAG
 from kf2v_pipeline.settings import Settings
 from kf2v_pipeline.storage.ledger import Driver
 from kf2v_pipeline.storage.source import token
+from kf2v_pipeline.words import counted
 from kf2v_pipeline.workflow.driver import all_drivers, describe, is_gone, living_drivers
 from kf2v_pipeline.workflow.project import Project
 
@@ -94,7 +95,7 @@ def _next_run(instance: dg.DagsterInstance, names: Names, project: Project) -> d
         or _stopped_run(instance, names, now)
     )
     if reason:
-        return dg.SkipReason(f"{len(backlog)} clips are wanted. {reason}")
+        return dg.SkipReason(f"Wanted: {counted(len(backlog), 'clip')}. {reason}")
     config = {"only_missing": True, "slice_minutes": SLICE_MINUTES}
     return dg.RunRequest(run_config={"ops": {names.of("claim"): {"config": config}}}, tags=_RUN_TAGS)
 

@@ -1,7 +1,9 @@
 """What the assets do, as steps that jobs take too: each works, and gives what Dagster is to be told of it."""
 
+import hashlib
+import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import dagster as dg
@@ -17,6 +19,7 @@ from kf2v_pipeline.orchestration.names import Names
 from kf2v_pipeline.orchestration.render import quality_of
 from kf2v_pipeline.orchestration.told import Told
 from kf2v_pipeline.storage.layout import GALLERY, REJECTED_TABLE, VIDEOS_TABLE
+from kf2v_pipeline.words import counted
 from kf2v_pipeline.workflow.gallery import build_gallery
 from kf2v_pipeline.workflow.intake import blocking, look_at_manifest, take_in_plan
 from kf2v_pipeline.workflow.plan import Plan
@@ -33,12 +36,12 @@ class Step(NamedTuple):
     """What a step has to tell.
 
     Attributes:
-        version: The data version of what it made; None for one that Dagster makes up.
+        version: The data version of what it made.
     """
 
     metadata: dict[str, Any]
+    version: str
     checks: tuple[dg.AssetCheckResult, ...] = ()
-    version: str | None = None
 
 
 def manifest_step(context: Context, names: Names) -> Step:
@@ -56,7 +59,8 @@ def manifest_step(context: Context, names: Names) -> Step:
         context.log.warning(str(problem))
     if len(plan.problems) > _SHOWN:
         context.log.warning(f"{len(plan.problems) - _SHOWN} more problems: {project.store.url}/{REJECTED_TABLE}.")
-    return Step(_manifest_metadata(project, plan), tuple(manifest_results(names, project, plan)), digest_of(plan.clips))
+    checks = tuple(manifest_results(names, project, plan))
+    return Step(_manifest_metadata(project, plan), digest_of(plan.clips), checks)
 
 
 def table_step(context: Context, names: Names) -> Step:
@@ -77,7 +81,7 @@ def table_step(context: Context, names: Names) -> Step:
         "rows": table(rows[:_SHOWN], ("clip_id", "status", "model", "resolution", "cost", "currency", "video_path")),
         "cost_by_model": cost_table(bills),
     }
-    return Step(metadata, tuple(table_results(names, project, rows)))
+    return Step(metadata, _digest(rows), tuple(table_results(names, project, rows)))
 
 
 def gallery_step(context: Context, names: Names) -> Step:
@@ -87,14 +91,18 @@ def gallery_step(context: Context, names: Names) -> Step:
     build_gallery(project.store, rows, title="Videos", rejected=blocking(project.problems()))
     place = f"{project.store.url}/{GALLERY}"
     address = place if "://" in place else f"file://{place}"
-    return Step(
-        {
-            "clips": len(rows),
-            "dagster/uri": address,
-            "path": dg.MetadataValue.path(place),
-            "page": dg.MetadataValue.url(address),
-        }
-    )
+    metadata = {
+        "clips": len(rows),
+        "dagster/uri": address,
+        "path": dg.MetadataValue.path(place),
+        "page": dg.MetadataValue.url(address),
+    }
+    return Step(metadata, _digest(rows))
+
+
+def _digest(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Changes with any value of the table."""
+    return hashlib.sha256(json.dumps(list(rows), sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _add_partitions(context: Context, names: Names, plan: Plan) -> None:
@@ -111,7 +119,7 @@ def _retire_partitions(context: Context, names: Names, project: Project) -> None
     for clip_id in gone:
         context.instance.delete_dynamic_partition(names.of("clips"), clip_id)
     if gone:
-        context.log.info(f"{len(gone)} clips are not wanted any more: their partitions go, their videos stay.")
+        context.log.info(f"Not wanted any more: {counted(len(gone), 'clip')}. Partitions go, videos stay.")
 
 
 def _tell_changes(context: Context, names: Names, plan: Plan, before: dict[str, Clip]) -> list[Clip]:

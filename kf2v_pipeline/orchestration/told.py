@@ -46,6 +46,14 @@ class Told:
             row_events=log.get_latest_storage_id_by_partition(names.clip, observed),
         )
 
+    @staticmethod
+    def newest_video_event(instance: dg.DagsterInstance, names: Names) -> int | None:
+        """The newest event by which Dagster was told of a video; None where there is none."""
+        events = instance.event_log_storage.get_latest_storage_id_by_partition(
+            names.video, dg.DagsterEventType.ASSET_MATERIALIZATION
+        )
+        return max(events.values(), default=None)
+
     def is_told(self, clip: Clip) -> bool:
         """Whether Dagster knows of the video that the clip asks for."""
         return self.videos.get(clip.clip_id) == clip.fingerprint

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from integration.deployment import Deployment, deployments
+from integration.deployment import Deployment, deployments, make_instance
 
 
 @pytest.fixture(scope="session")
@@ -57,8 +57,14 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return new()
 
 
+@pytest.fixture(scope="session")
+def blank_instance(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Dagster's instance as it is before anything ran."""
+    return make_instance(tmp_path_factory.mktemp("blank") / "dagster")
+
+
 @pytest.fixture
-def deploy(tmp_path: Path) -> Iterator[Callable[..., Deployment]]:
+def deploy(tmp_path: Path, blank_instance: Path) -> Iterator[Callable[..., Deployment]]:
     """Deploys a project for a server and a manifest; twice gives the same home and storage."""
-    with deployments(tmp_path) as deploy_one:
+    with deployments(tmp_path, blank_instance) as deploy_one:
         yield deploy_one

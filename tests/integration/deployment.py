@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ class Deployment:
 
     def __init__(self, instance: dg.DagsterInstance, settings: Settings) -> None:
         self.instance = instance
+        self.settings = settings
         self.definitions = build_definitions(settings)
 
     def materialize(self, *names: str, **options: Any) -> dg.ExecuteInProcessResult:
@@ -56,6 +58,13 @@ class Deployment:
         red = status.deserialize_failed_partition_subsets(CLIPS)
         return set(green.get_partition_keys()) - set(red.get_partition_keys()), set(red.get_partition_keys())
 
+    def checks(self, name: str) -> dict[str, tuple[bool, str]]:
+        """How each check of an asset stands now: whether it passed, and how grave it is if not."""
+        keys = self.definitions.resolve_asset_graph().get_check_keys_for_assets({dg.AssetKey(name)})
+        records = self.instance.event_log_storage.get_latest_asset_check_execution_by_key(list(keys))
+        evaluations = {key.name: record.evaluation for key, record in records.items()}
+        return {check: (each.passed, each.severity.value) for check, each in evaluations.items() if each is not None}
+
     def tick(self, name: str, cursor: str | None = None) -> Any:
         """What a sensor answers."""
         sensor = self.definitions.resolve_sensor_def(name)
@@ -68,10 +77,23 @@ class Deployment:
         return {clip_id for clip_id in clip_ids if resolver.get_stale_causes(VIDEO, clip_id)}
 
 
+def make_instance(folder: Path) -> Path:
+    """An empty instance, to be copied: making its databases takes a second."""
+    with open_instance(folder) as instance:
+        assert instance.get_runs() == []
+    return folder
+
+
 @contextmanager
-def deployments(folder: Path) -> Iterator[Any]:
-    """Deploys a project for a server and a manifest; twice gives the same home and storage."""
+def deployments(folder: Path, blank: Path | None = None) -> Iterator[Any]:
+    """Deploys a project for a server and a manifest; twice gives the same home and storage.
+
+    Args:
+        blank: An empty instance to begin with; None to make one.
+    """
     home = folder / "home"
+    if blank is not None:
+        shutil.copytree(blank, home / "dagster")
     with open_instance(home / "dagster") as instance:
 
         def deploy_one(server: LocalServer, manifest: Path, **options: Any) -> Deployment:
