@@ -40,7 +40,7 @@ MOST_REJECTED = 500
 _SCRIPTS = ("element", "clips", "card", "grid", "prompt", "viewer", "page")
 
 _POLICY = (
-    "default-src 'none'; base-uri 'none'; form-action 'none'; img-src 'self' file:; media-src 'self' file:; "
+    "default-src 'none'; base-uri 'none'; form-action 'none'; img-src 'self' file: data:; media-src 'self' file:; "
     "script-src 'self' file: '{script}'; style-src '{style}'"
 )
 """What a browser may do for the page, by which it enforces that the page asks for nothing from elsewhere, and runs no
@@ -132,7 +132,7 @@ def _filters(summary: Summary, rejected_rows: int) -> str:
     if rejected_rows:
         buttons.append(("aside", "Set aside", rejected_rows))
     return "\n".join(
-        f'<button type="button" data-show="{state}" aria-pressed="{str(not state).lower()}">{name}'
+        f'<button type="button" data-show="{state}" aria-pressed="{str(not state).lower()}">{name} '
         f"<span>{count:,}</span></button>"
         for state, name, count in buttons
     )
