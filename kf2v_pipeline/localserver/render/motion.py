@@ -23,6 +23,9 @@ _APART = 6.0  # canvas pixels by which matches must miss the camera's move to co
 _NO_MATCH = 22.0  # misfit in grey levels from which on a pixel belongs to no mover
 _SMALLEST = 0.0006  # of the canvas: what is smaller is no mover but noise
 _RIM = 11  # canvas pixels around a mover that are not trusted to be background
+_ALIKE, _UNLIKE = 4.0, 10.0  # grey levels by which places differ that are at rest, and that have moved for certain
+_REACH = 31  # canvas pixels around a difference within which motion is believed
+_AT_REST = 0.2  # canvas pixels; what moves less everywhere, does not move
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,16 +33,18 @@ class Layer:
     """Things that move together.
 
     Attributes:
-        offsets: For each key, ``(height, width, 4)`` at half the canvas's size, in canvas pixels: from a place at
-            that instant to where the first and to where the last picture's canvas shows the same.
-        in_first: ``(height, width)`` of the canvas, 0 to 1: where the first picture shows this layer; None for
-            everywhere.
+        to_first: For each key, ``(height, width, 2)`` at half the canvas's size, in canvas pixels: from a place at
+            that instant to where the first picture's canvas shows the same. None where only the camera moves.
+        to_last: The same for the last picture.
+        in_first: ``(height, width)`` of the canvas, 0 to 255: how surely the first picture shows this layer; None
+            for everywhere.
         in_last: The same for the last picture.
     """
 
-    offsets: tuple[Floats, ...]
-    in_first: Floats | None
-    in_last: Floats | None
+    to_first: tuple[Floats, ...] | None
+    to_last: tuple[Floats, ...] | None
+    in_first: Bytes | None
+    in_last: Bytes | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -85,14 +90,27 @@ def measure_motion(canvas: Canvas, matches: Matches, flow: DenseFlow = dis_flow)
         _supports(picture, label, kept) for picture, label in zip((canvas.first, canvas.last), labels, strict=True)
     ]
     fields = [[_smoothed(candidates[k][side], labels[side] == k, main=k == 0) for side in (0, 1)] for k in kept]
-    layers = [
-        Layer(offsets=_keys(there, back), in_first=in_first, in_last=in_last)
-        for (there, back), in_first, in_last in zip(fields, *supports, strict=True)
-    ]
+    doubt = _doubt(canvas)
+    fields[0] = [field * doubt[..., None] for field in fields[0]]
+    layers = [_layer(*pair, *shown) for pair, shown in zip(fields, zip(*supports, strict=True), strict=True)]
     whole = fields[0][0]
     for k, (there, _) in zip(kept[1:], fields[1:], strict=True):
         whole = np.where((labels[0] == k)[..., None], there, whole)
     return Motion(canvas=canvas, layers=tuple(layers), agreement=_agreement(canvas, whole))
+
+
+def _layer(there: Floats, back: Floats, in_first: Bytes | None, in_last: Bytes | None) -> Layer:
+    if max(float(np.abs(field).max()) for field in (there, back)) < _AT_REST:
+        return Layer(to_first=None, to_last=None, in_first=in_first, in_last=in_last)
+    return Layer(to_first=_keys(there), to_last=_keys(back)[::-1], in_first=in_first, in_last=in_last)
+
+
+def _doubt(canvas: Canvas) -> Floats:
+    """0 where both pictures show the same at the same place, so that nothing can have moved; 1 near differences."""
+    difference = cv2.blur(cv2.absdiff(canvas.first, canvas.last).astype(np.float32) * canvas.shared, (9, 9))
+    risen = np.clip((difference - _ALIKE) / (_UNLIKE - _ALIKE), 0, 1)
+    near = cv2.dilate(risen * risen * (3 - 2 * risen), np.ones((_REACH, _REACH), np.uint8))
+    return np.asarray(cv2.blur(near, (_REACH // 2, _REACH // 2)))
 
 
 def _movers(canvas: Canvas, matches: Matches) -> list[Floats]:
@@ -159,14 +177,14 @@ def _labels(sides: list[_Side]) -> Bytes:
     return np.asarray(labels, np.uint8)
 
 
-def _supports(picture: Bytes, labels: Bytes, kept: list[int]) -> list[Floats | None]:
+def _supports(picture: Bytes, labels: Bytes, kept: list[int]) -> list[Bytes | None]:
     """For each layer, where the picture shows it: soft, its edges drawn to those of the picture."""
     if len(kept) == 1:
         return [None]
     fronts = [np.clip(_snapped(picture, (labels == k).astype(np.float32)), 0, 1) for k in kept[1:]]
     front = np.isin(labels, kept[1:]).astype(np.float32)
     rim = cv2.GaussianBlur(cv2.dilate(front, np.ones((_RIM, _RIM), np.uint8)), (0, 0), 1.5)
-    return [1 - rim, *fronts]
+    return [np.asarray(np.rint(np.clip(280 * support - 12, 0, 255)), np.uint8) for support in (1 - rim, *fronts)]
 
 
 def _snapped(picture: Bytes, mask: Floats) -> Floats:
@@ -188,11 +206,11 @@ def _smoothed(side: _Side, mine: NDArray[np.bool_], *, main: bool) -> Floats:
     return side.base + filled(bend, trust.astype(np.float32))
 
 
-def _keys(there: Floats, back: Floats) -> tuple[Floats, ...]:
-    size = ((there.shape[1] + 1) // 2, (there.shape[0] + 1) // 2)
-    there, back = (cv2.resize(field, size, interpolation=cv2.INTER_AREA) / 2 for field in (there, back))
-    shares = [index / (KEYS - 1) for index in range(KEYS)]
-    return tuple(2 * np.dstack([inverted(there, share), inverted(back, 1 - share)]) for share in shares)
+def _keys(motion: Floats) -> tuple[Floats, ...]:
+    """The way back to where a motion starts, after each key's share of it."""
+    size = ((motion.shape[1] + 1) // 2, (motion.shape[0] + 1) // 2)
+    small = cv2.resize(motion, size, interpolation=cv2.INTER_AREA) / 2
+    return tuple(2 * inverted(small, index / (KEYS - 1)) for index in range(KEYS))
 
 
 def _agreement(canvas: Canvas, motion: Floats) -> float:

@@ -30,6 +30,7 @@ class CameraPath:
         Raises:
             ValueError: No steady move leads there (a mirror image, half a turn, a horizon through the picture).
         """
+        self.size = (width, height)
         scale = float(max(width, height))
         centred = np.array([[1 / scale, 0, -width / 2 / scale], [0, 1 / scale, -height / 2 / scale], [0, 0, 1]])
         self._into, self._back = centred, np.linalg.inv(centred)

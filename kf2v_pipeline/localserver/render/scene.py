@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .align import Alignment, Matches, align, match_features
+from .align import Alignment, align, match_features
 from .camera import Easing, Move, virtual_move
 from .canvas import lay_out
 from .motion import Motion, measure_motion
 from .path import CameraPath
 from .picture import Planes
+from .refine import refined
 from .warp import magnification
 from .words import Direction
 
@@ -44,9 +45,8 @@ class Scene:
         """The share of the last picture once so much of the motion is done."""
         if self.alone:
             return 0.0
-        if self.motion is not None:
-            return moved
-        late = min(max((moved - 0.2) / 0.6, 0.0), 1.0)
+        begins, ends = (0.3, 0.7) if self.motion is not None else (0.2, 0.8)
+        late = min(max((moved - begins) / (ends - begins), 0.0), 1.0)
         return late * late * (3 - 2 * late)
 
 
@@ -61,19 +61,17 @@ def read_scene(first: Planes, last: Planes | None, direction: Direction, seed: i
     matches = match_features(first.luma, last.luma)
     alignment = align(matches, width, height)
     path = CameraPath.still(width, height) if alignment is None else alignment.path
-    motion = _motion(first, last, path, matches) if direction.flow else None
+    canvas = lay_out(first.luma, last.luma, path)
+    if canvas is not None:
+        path = refined(path, canvas)
+        canvas = lay_out(first.luma, last.luma, path)
+    motion = measure_motion(canvas, matches) if canvas is not None and direction.flow else None
+    if motion is not None and motion.agreement < _ONE_SCENE:
+        motion = None
     if alignment is None and motion is None:
         return _unrelated(direction, seed, width, height)
     zoom = magnification(path.at(1), width, height)
     return _related(alignment, motion, path, direction, zoom)
-
-
-def _motion(first: Planes, last: Planes, path: CameraPath, matches: Matches) -> Motion | None:
-    canvas = lay_out(first.luma, last.luma, path)
-    if canvas is None:
-        return None
-    motion = measure_motion(canvas, matches)
-    return motion if motion.agreement >= _ONE_SCENE else None
 
 
 def _unrelated(direction: Direction, seed: int, width: int, height: int) -> Scene:
