@@ -28,7 +28,7 @@ function reason(clip) {
 const sizeOf = (clip) => (clip.width && clip.height ? `${clip.width} × ${clip.height}` : "");
 
 function factsOf(clip) {
-  const cost = clip.cost === undefined ? "" : money(clip.cost, clip.currency);
+  const cost = clip.cost ? money(clip.cost, clip.currency) : "";
   const named = titleOf(clip) === clip.clip_id ? "" : clip.clip_id;
   return [named, sizeOf(clip) || clip.resolution, cost].filter(Boolean).map((fact) => element("span", {}, fact));
 }
@@ -53,7 +53,7 @@ function card(clip) {
     strip || element("div", { class: "strip" }),
     element("div", { class: "text" },
       element("div", { class: "head" }, element("h2", {}, titleOf(clip)), stateTag(clip)),
-      clip.status === "failed" && reason(clip) ? reason(clip) : element("p", { class: "words" }, clip.prompt),
+      clip.status === "failed" && reason(clip) ? reason(clip) : element("p", { class: clip.flaws ? "words short" : "words" }, clip.prompt),
       element("p", { class: "facts" }, factsOf(clip), flawTags(clip))));
 }
 

@@ -74,9 +74,11 @@ function factList(pairs) {
   return terms.length ? element("dl", {}, terms) : null;
 }
 
+const measureOf = (name) => wordsOf(name).replace(/ s$/, ", seconds").replace("ssim", "likeness");
+
 function checkSection(clip) {
   if (clip.flaws === undefined) return null;
-  const values = factList(Object.entries(clip.quality || {}).map(([name, value]) => [wordsOf(name), number(value)]));
+  const values = factList(Object.entries(clip.quality || {}).map(([name, value]) => [measureOf(name), number(value)]));
   const told = flawsOf(clip).map((name) => element("li", {}, element("b", {}, wordsOf(name)), ` ${sentenceOf(name)}`));
   return element("section", { class: "checks" }, element("h3", {}, "Checks"),
     told.length ? element("ul", {}, told) : element("p", {}, "Every check passed."),
