@@ -105,13 +105,13 @@ def load(browser: Browser, address: str, needle: str) -> dict[str, float]:
     tools = context.new_cdp_session(page)
     tools.send("Performance.enable")
     page.goto(address)
+    elements = page.evaluate("document.querySelectorAll('*').length")
     page.locator("input[type=search]").fill(needle)
     page.wait_for_selector(f".card:not([hidden]) >> text={needle}")
     page.locator(".card:not([hidden])").nth(1).wait_for(state="hidden")
     usable = page.evaluate("performance.now()")
     paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
     found = {metric["name"]: metric["value"] for metric in tools.send("Performance.getMetrics")["metrics"]}
-    elements = page.evaluate("document.querySelectorAll('*').length")
     context.close()
     return {
         "first paint, s": paint / 1000,

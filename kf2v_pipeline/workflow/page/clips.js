@@ -8,6 +8,7 @@ const EAGER = 20000; // up to so many clips are all read at once after the first
 const AT_ONCE = 3;
 const queue = [...page.chunks.keys()];
 const under_way = new Set();
+const come = new Set();
 let unread = page.chunks.length;
 let wants_all = page.total <= EAGER;
 let broken = false;
@@ -15,7 +16,8 @@ const arrivals = []; // who wants to know when clips arrive
 
 // Called by each file of data/: { same: what all its clips share, keys, rows }.
 window.kf2v = ({ same, keys, rows }) => {
-  const start = starts[Number(document.currentScript.dataset.chunk)];
+  const chunk = Number(document.currentScript.dataset.chunk), start = starts[chunk];
+  come.add(chunk);
   rows.forEach((row, offset) => {
     const clip = Object.assign({ number: start + offset }, same);
     keys.forEach((key, at) => { if (row[at] !== null) clip[key] = row[at]; });
@@ -81,8 +83,18 @@ function passes(clip) {
   return chosen.words.every((word) => text.includes(word));
 }
 
+const found = new Map(); // numbers of the chosen clips of each file that was looked through, until the choice changes
+
 function choose() {
   if (!chosen.state && !chosen.check && !chosen.words.length) return null;
   if (unread) wantAll();
-  return clips.filter((clip) => clip && passes(clip)).map((clip) => clip.number);
+  for (const chunk of come) if (!found.has(chunk)) found.set(chunk, lookThrough(chunk));
+  return page.chunks.flatMap((_, chunk) => found.get(chunk) || []);
+}
+
+function lookThrough(chunk) {
+  const numbers = [];
+  for (let number = starts[chunk]; number < starts[chunk] + page.chunks[chunk][1]; number += 1)
+    if (clips[number] && passes(clips[number])) numbers.push(number);
+  return numbers;
 }

@@ -7,6 +7,7 @@ const PAGE = 10000; // browsers give up on pages higher than about 17 million pi
 let matches = null; // numbers of the chosen clips; null for all
 let pageStart = 0;
 let current = 0; // the place that the keyboard is at
+let is_awaited = false; // whether it went to a clip that is not read yet
 const measures = { columns: 1, width: 0, height: 0, gapX: 0, gapY: 0 };
 
 const matchCount = () => (matches ? matches.length : page.total);
@@ -67,9 +68,12 @@ function add(place) {
   shown.setAttribute("aria-posinset", String(pageStart + place + 1));
   shown.setAttribute("aria-setsize", String(matchCount()));
   put(shown, place);
-  if (clip && place === current) shown.querySelector(".stage").tabIndex = 0;
   shownCards.set(place, shown);
   grid.append(shown);
+  if (!clip || place !== current) return;
+  shown.querySelector(".stage").tabIndex = 0;
+  if (is_awaited) shown.querySelector(".stage").focus({ preventScroll: true });
+  is_awaited = false;
 }
 
 // Moves the keyboard to a place, and brings it into view.
@@ -84,7 +88,8 @@ function goTo(place, { focus = true } = {}) {
   else if (top + measures.height > scrollY + innerHeight - 16) scrollTo(0, top + measures.height - innerHeight + 16);
   draw();
   const shown = shownCards.get(current);
-  if (!shown || !shown.clip) return;
+  is_awaited = focus && !(shown && shown.clip);
+  if (is_awaited || !shown || !shown.clip) return;
   shown.querySelector(".stage").tabIndex = 0;
   if (focus) shown.querySelector(".stage").focus({ preventScroll: true });
 }

@@ -2,7 +2,7 @@
 const search = byId("search"), check = byId("check"), told = byId("told"), aside = byId("aside");
 
 function tell() {
-  const { read, total } = { read: page.total - missing(), total: page.total };
+  const total = page.total, read = total - missing();
   if (broken) told.textContent = "Some of this page's files could not be read: it may have been written anew meanwhile. Load it again.";
   else if (chosen.state === "aside") told.textContent = "";
   else if (matches && read < total) told.textContent = `${counted.format(matches.length)} found so far, ${Math.floor((read / total) * 100)} % read`;
@@ -24,6 +24,7 @@ function refresh() {
 
 function start(change) {
   change();
+  found.clear();
   pageStart = 0;
   current = 0;
   const top = byId("told").offsetTop - document.querySelector(".bar").offsetHeight;
@@ -148,22 +149,31 @@ addEventListener("scroll", () => {
   is_drawing = true;
   requestAnimationFrame(() => { is_drawing = false; if (!grid.hidden) draw(); });
 }, { passive: true });
-new ResizeObserver(arrange).observe(grid);
 
 // A link to a clip opens it as soon as it is there.
 let asked = decodeURIComponent(location.hash.slice(1));
 function openAsked() {
-  const found = asked && clips.findIndex((clip) => clip && clip.clip_id === asked);
-  if (asked && found >= 0) {
+  if (!asked) return;
+  const number = clips.findIndex((clip) => clip && clip.clip_id === asked);
+  if (number >= 0) {
     asked = "";
-    pageStart = Math.floor(found / PAGE) * PAGE;
-    openClip(found - pageStart);
-  } else if (asked && unread) wantAll();
+    pageStart = Math.floor(number / PAGE) * PAGE;
+    openClip(number - pageStart);
+  } else if (unread) wantAll();
 }
 
-arrivals.push(() => { if (matches) refresh(); else { draw(); tell(); } openAsked(); });
-fillChecks();
-fillAside();
-arrange();
-refresh();
-requestAnimationFrame(pump);
+function begin() {
+  let is_told = false; // many files may come between two pictures
+  arrivals.push(() => {
+    if (is_told) return;
+    is_told = true;
+    setTimeout(() => { is_told = false; if (matches) refresh(); else { draw(); tell(); } openAsked(); }, 30);
+  });
+  fillChecks();
+  fillAside();
+  measure();
+  refresh();
+  new ResizeObserver(arrange).observe(grid);
+  pump();
+}
+requestAnimationFrame(() => setTimeout(begin)); // the head of the page is painted first
