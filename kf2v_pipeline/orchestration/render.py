@@ -8,25 +8,18 @@ from typing import Any, NamedTuple
 import dagster as dg
 from pydantic import Field
 
-from kf2v_pipeline.domain.attempt import OPEN_STATES, Attempt, State
+from kf2v_pipeline.domain.attempt import OPEN_STATES
 from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.price import Budget, Money
-from kf2v_pipeline.domain.quality import Quality, flaws
 from kf2v_pipeline.orchestration.checks import report_video_checks
-from kf2v_pipeline.orchestration.events import (
-    failed_event,
-    flaw_event,
-    log_check,
-    report_planned,
-    stored_event,
-    what_to_do,
-)
+from kf2v_pipeline.orchestration.events import what_to_do
 from kf2v_pipeline.orchestration.interrupt import run_interruptibly
 from kf2v_pipeline.orchestration.metadata import cost_table, table
 from kf2v_pipeline.orchestration.names import Names
+from kf2v_pipeline.orchestration.storyteller import Storyteller, is_partitioned
 from kf2v_pipeline.orchestration.told import Told
 from kf2v_pipeline.words import counted
-from kf2v_pipeline.workflow.outcome import DriveReport, Listener, Outcome, Verdict
+from kf2v_pipeline.workflow.outcome import DriveReport, Outcome, Verdict
 from kf2v_pipeline.workflow.project import Project
 
 STOPPED_TAG = "kf2v/stopped"
@@ -80,7 +73,7 @@ def build_render_ops(names: Names) -> RenderOps:
     )
     def claim(context: dg.OpExecutionContext, config: RenderConfig) -> dict[str, Any]:
         project = names.project(context)
-        chosen = list(context.partition_keys) if _is_partitioned(context) else config.clip_ids
+        chosen = list(context.partition_keys) if is_partitioned(context) else config.clip_ids
         if config.only_missing:
             wanted = _missing(context.instance, names, project)
         else:
@@ -148,71 +141,11 @@ def drive_clips(
     return failures
 
 
-class Storyteller:
-    """Tells Dagster of each clip's end as it comes, and passes everything on to whoever else listens.
-
-    Attributes:
-        is_asset_run: Whether Dagster has planned the run's partitions itself.
-    """
-
-    def __init__(self, context: dg.OpExecutionContext, names: Names, project: Project) -> None:
-        self.is_asset_run = _is_partitioned(context)
-        self._context = context
-        self._names = names
-        self._project = project
-        self._listener: Listener = names.listener(context)
-        self._told = Told.ask(context.instance, names)
-
-    def begun(self, clips: int) -> None:
-        """One line in the run's log."""
-        self._context.log.info(f"To be seen stored: {counted(clips, 'clip')}.")
-        self._listener.begun(clips)
-
-    def moved(self, clip_id: str, state: State) -> None:
-        """Passed on; Dagster is not told of each move."""
-        self._listener.moved(clip_id, state)
-
-    def ended(self, outcome: Outcome) -> None:
-        """A stored clip is a materialization, a failed one an observation and a red partition."""
-        clip = outcome.clip
-        # In a run that asks for the partition it is told again, else only what Dagster does not know yet.
-        is_news = self.is_asset_run or not self._told.is_told(clip)
-        if outcome.verdict is Verdict.STORED or (outcome.verdict is Verdict.ALREADY_STORED and is_news):
-            assert outcome.attempt is not None  # noqa: S101  # a stored clip has an attempt; this tells the type checker
-            self._tell_stored(clip, outcome.attempt)
-        elif outcome.verdict is Verdict.FAILED:
-            if not self.is_asset_run:
-                report_planned(self._context, self._names, clip.clip_id)
-            self._context.log_event(failed_event(self._names, outcome))
-        self._listener.ended(outcome)
-
-    def noticed(self, sentence: str) -> None:
-        """A line in the run's log."""
-        self._context.log.warning(sentence)
-        self._listener.noticed(sentence)
-
-    def _tell_stored(self, clip: Clip, attempt: Attempt) -> None:
-        quality = quality_of(self._project, attempt)
-        store, told = self._project.store, self._told
-        self._context.log_event(stored_event(self._names, clip, attempt, store=store, told=told, quality=quality))
-        for flaw in flaws(quality) if quality else ():
-            log_check(self._context, flaw_event(self._names, clip, flaw))
-
-
-def quality_of(project: Project, attempt: Attempt) -> Quality | None:
-    """What an attempt's film measures; None where it was not measured."""
-    return project.ledger.qualities([attempt.attempt_id]).get(attempt.attempt_id)
-
-
 def _missing(instance: dg.DagsterInstance, names: Names, project: Project) -> set[str]:
     """The clips that a drive has work with, and those that Dagster was not told of: who stored them died before."""
     told, unstored = Told.ask(instance, names), project.ledger.unstored(project.manifest_name)
     untold = {clip.clip_id for clip in project.wanted() if clip.clip_id not in unstored and not told.is_told(clip)}
     return untold | set(project.backlog())
-
-
-def _is_partitioned(context: dg.OpExecutionContext) -> bool:
-    return context.has_partition_key or context.has_partition_key_range
 
 
 def _farewell(project: Project, clips: Collection[Clip]) -> str:

@@ -4,13 +4,12 @@ A tick asks the ledger and Dagster, never the service: it takes milliseconds, an
 runs on beside the next, can do no harm.
 """
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Protocol
 
 import dagster as dg
 
-from kf2v_pipeline.domain.attempt import Attempt, Remedy
+from kf2v_pipeline.domain.attempt import Remedy
 from kf2v_pipeline.orchestration.jobs import Jobs
 from kf2v_pipeline.orchestration.names import DRIVE_TAG, Names
 from kf2v_pipeline.orchestration.render import STOPPED_TAG
@@ -19,7 +18,7 @@ from kf2v_pipeline.storage.ledger import Driver
 from kf2v_pipeline.storage.source import token
 from kf2v_pipeline.words import counted
 from kf2v_pipeline.workflow.driver import all_drivers, describe, is_gone, living_drivers
-from kf2v_pipeline.workflow.project import Project
+from kf2v_pipeline.workflow.project import Project, Waiting
 
 SLICE_MINUTES = 30
 """How long a run of the sensor's stays: failures turn red soon, and a deploy finds short runs."""
@@ -84,42 +83,44 @@ def build_sensors(settings: Settings, names: Names, jobs: Jobs, open_project: Op
 
 
 def _next_run(instance: dg.DagsterInstance, names: Names, project: Project) -> dg.RunRequest | dg.SkipReason:
-    backlog, now = project.backlog(), project.clock()
-    if not backlog:
+    waiting, now = project.waiting(), project.clock()
+    if not waiting.count:
         return dg.SkipReason("Every wanted clip is stored, or failed for good.")
     _report_dead_runs(instance, project)
     reason = (
-        _stopped_lane(backlog, now)
-        or _driven(project, backlog, now)
+        _stopped_lane(waiting, now)
+        or _driven(project, waiting, now)
         or _coming_run(instance, names, now)
         or _stopped_run(instance, names, now)
     )
     if reason:
-        return dg.SkipReason(f"Wanted: {counted(len(backlog), 'clip')}. {reason}")
+        return dg.SkipReason(f"Wanted: {counted(waiting.count, 'clip')}. {reason}")
     config = {"only_missing": True, "slice_minutes": SLICE_MINUTES}
     return dg.RunRequest(run_config={"ops": {names.of("claim"): {"config": config}}}, tags=_RUN_TAGS)
 
 
-def _stopped_lane(backlog: Mapping[str, Attempt | None], now: datetime) -> str | None:
-    for attempt in backlog.values():
-        if attempt and attempt.remedy is Remedy.STOP_LANE and now - attempt.prepared_at < _AFTER_A_STOP:
+def _stopped_lane(waiting: Waiting, now: datetime) -> str | None:
+    for attempt in waiting.attempts:
+        if attempt.remedy is Remedy.STOP_LANE and now - attempt.prepared_at < _AFTER_A_STOP:
             return f"Lane {attempt.lane} stopped ({attempt.error_code}): {attempt.error_message}"
     return None
 
 
-def _driven(project: Project, backlog: Mapping[str, Attempt | None], now: datetime) -> str | None:
+def _driven(project: Project, waiting: Waiting, now: datetime) -> str | None:
     """Who has all of the clips; None where one of them is nobody's."""
     living = {
         driver.owner: driver for driver in living_drivers(project.ledger, at=now, stale_after=project.stale_after)
     }
-    holders = project.ledger.holders(at=now, stale_after=project.stale_after)
-    idle = [driver for owner, driver in living.items() if owner not in set(holders.values())]
-    if idle:  # it has said that it lives, and claims its clips the next moment
-        return f"{describe(idle[0]).capitalize()} is about to drive them."
-    owners = dict.fromkeys(holders.get(clip_id, "") for clip_id in backlog)
-    if not owners.keys() <= living.keys():
+    if not living:
         return None
-    return f"They are driven by {'; '.join(describe(living[owner]) for owner in owners)}."
+    busy = project.ledger.busy_owners()
+    idle = [driver for owner, driver in living.items() if owner not in busy]
+    if idle:  # it has said that it lives, and claims its clips the next moment
+        return f"They are about to be driven by {describe(idle[0])}."
+    owners = [living[owner] for owner in sorted(living) if owner in waiting.owners]
+    if not waiting.owners <= living.keys():
+        return None
+    return f"They are driven by {'; '.join(map(describe, owners or living.values()))}."
 
 
 def _coming_run(instance: dg.DagsterInstance, names: Names, now: datetime) -> str | None:

@@ -16,7 +16,7 @@ from kf2v_pipeline.orchestration.checks import manifest_results, table_results
 from kf2v_pipeline.orchestration.events import row_event, stored_event
 from kf2v_pipeline.orchestration.metadata import amounts, cost_table, table
 from kf2v_pipeline.orchestration.names import Names
-from kf2v_pipeline.orchestration.render import quality_of
+from kf2v_pipeline.orchestration.storyteller import quality_of
 from kf2v_pipeline.orchestration.told import Told
 from kf2v_pipeline.storage.layout import GALLERY, REJECTED_TABLE, VIDEOS_TABLE
 from kf2v_pipeline.words import counted

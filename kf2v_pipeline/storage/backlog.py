@@ -60,6 +60,53 @@ class Backlog(Database):
                 for wanted_id, *values in connection.execute(query)
             }
 
+    def untried(self, manifest: str) -> dict[str | None, int]:
+        """How many wanted clips of a manifest have no attempt yet, by the driver that holds them; None for nobody."""
+        clip, attempt, claim = schema.clip.c, schema.attempt.c, schema.claim.c
+        tried = select(attempt.attempt_id).where(
+            attempt.clip_id == clip.clip_id, attempt.fingerprint == clip.fingerprint
+        )
+        query = (
+            select(claim.owner, func.count().label("clips"))
+            .select_from(schema.clip.outerjoin(schema.claim, claim.clip_id == clip.clip_id))
+            .where(clip.manifest == manifest, clip.retired_at.is_(None), ~tried.exists())
+            .group_by(claim.owner)
+        )
+        with self._read() as connection:
+            return {row.owner: row.clips for row in connection.execute(query)}
+
+    def unsettled(self, manifest: str) -> tuple[tuple[Attempt, str | None], ...]:
+        """The newest attempts of wanted clips of a manifest that are not stored, each with the driver of its clip.
+
+        Only attempts for the clips as they are wanted now; clips without one are left out.
+        """
+        clip, attempt, claim = schema.clip.c, schema.attempt.c, schema.claim.c
+        later = schema.attempt.alias()
+        is_superseded = select(later.c.attempt_id).where(
+            later.c.clip_id == attempt.clip_id,
+            later.c.fingerprint == attempt.fingerprint,
+            later.c.number > attempt.number,
+        )
+        wanted = and_(clip.clip_id == attempt.clip_id, clip.fingerprint == attempt.fingerprint)
+        query = (
+            select(claim.owner, *(attempt[name] for name in _FIELDS))
+            .select_from(
+                schema.attempt.join(schema.clip, wanted).outerjoin(schema.claim, claim.clip_id == attempt.clip_id)
+            )
+            .where(attempt.state.in_(set(State) - {State.STORED}), ~is_superseded.exists())
+            .where(clip.manifest == manifest, clip.retired_at.is_(None))
+        )
+        with self._read() as connection:
+            return tuple(
+                (Attempt(**dict(zip(_FIELDS, values, strict=True))), owner)
+                for owner, *values in connection.execute(query)
+            )
+
+    def busy_owners(self) -> frozenset[str]:
+        """The drivers that hold any clip."""
+        with self._read() as connection:
+            return frozenset(connection.scalars(select(schema.claim.c.owner).distinct()))
+
     def leftovers(self, manifest: str | None = None) -> tuple[Leftover, ...]:
         """Attempts under way whose row changed or went meanwhile, the soonest to expire first.
 

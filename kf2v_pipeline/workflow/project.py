@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from pathlib import Path
@@ -39,6 +40,23 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 def utc_now() -> datetime:
     """The real clock."""
     return datetime.now(timezone.utc)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """What a drive has work with.
+
+    Attributes:
+        count: Clips, and attempts that no row asks for any more.
+        owners: The drivers that hold the clips; None among them where nobody holds one.
+        attempts: The newest attempts of those clips that had one.
+        leftovers: Attempts under way that no row asks for any more.
+    """
+
+    count: int
+    owners: frozenset[str | None]
+    attempts: tuple[Attempt, ...]
+    leftovers: int
 
 
 class Project:
@@ -106,6 +124,22 @@ class Project:
         return {leftover.clip.clip_id: leftover.attempt for leftover in leftovers} | {
             clip_id: attempt for clip_id, attempt in unstored.items() if standing(attempt) is not Standing.FAILED
         }
+
+    def waiting(self) -> Waiting:
+        """The same, as counts: cheap enough for a sensor's tick, however many clips there are."""
+        untried = self.ledger.untried(self.manifest_name)
+        tried = [
+            (attempt, owner)
+            for attempt, owner in self.ledger.unsettled(self.manifest_name)
+            if standing(attempt) is not Standing.FAILED
+        ]
+        leftovers = self.ledger.leftovers(self.manifest_name)
+        return Waiting(
+            count=sum(untried.values()) + len(tried) + len(leftovers),
+            owners=frozenset({*untried, *(owner for _, owner in tried)}),
+            attempts=tuple(attempt for attempt, _ in tried),
+            leftovers=len(leftovers),
+        )
 
     def problems(self) -> tuple[Problem, ...]:
         """What was wrong with the rows of this project's manifest, as it was read last."""

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
-import pytest
 from integration.deployment import MODERATED, VIDEO, Deployment
 
 from kf2v_pipeline.localserver.embedded import LocalServer
 from kf2v_pipeline.localserver.fault import Fault
 from kf2v_pipeline.orchestration.definitions import build_definitions
 from kf2v_pipeline.settings import Settings
-from kf2v_pipeline.storage.ledger import Driver, Ledger
-from kf2v_pipeline.workflow.project import utc_now
 
 StartServer = Callable[..., LocalServer]
 WriteManifest = Callable[..., Path]
@@ -167,69 +163,6 @@ def test_definitions_load_with_the_assets_in_line_and_a_schedule_that_is_off() -
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 2 * * *", "UTC")
 
 
-def test_the_clip_sensor_asks_for_one_run_while_clips_are_wanted_and_for_none_when_all_are_stored(
-    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
-) -> None:
-    deployment = deploy(start_server(), write_manifest("a", "b"))
-    assert isinstance(deployment.tick("clip_sensor"), dg.SkipReason)
-    deployment.materialize("manifest")
-
-    request = deployment.tick("clip_sensor")
-
-    assert isinstance(request, dg.RunRequest)
-    assert deployment.run_job("render_clips", config=request.run_config).success
-    assert deployment.partitions() == ({"a", "b"}, set())
-    assert isinstance(deployment.tick("clip_sensor"), dg.SkipReason)
-
-
-def test_the_clip_sensor_leaves_a_living_driver_alone_and_takes_over_from_a_silent_one(
-    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest, tmp_path: Path
-) -> None:
-    deployment = deploy(start_server(), write_manifest("a"))
-    deployment.materialize("manifest")
-    with Ledger.open(f"sqlite:///{tmp_path / 'home' / 'ledger.db'}") as ledger:
-        elsewhere = Driver(owner="other", host="another-machine", pid=1, run_id=None)
-
-        ledger.enlist(elsewhere, at=utc_now())
-        assert isinstance(deployment.tick("clip_sensor"), dg.SkipReason)
-        ledger.claim("other", ["a"], at=utc_now(), stale_after=timedelta(seconds=60))
-        assert isinstance(deployment.tick("clip_sensor"), dg.SkipReason)
-
-        ledger.heartbeat("other", at=utc_now() - timedelta(seconds=90))
-        assert isinstance(deployment.tick("clip_sensor"), dg.RunRequest)
-
-
-def test_a_clip_that_failed_for_good_does_not_keep_the_clip_sensor_going(
-    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
-) -> None:
-    deployment = deploy(start_server(faults=(MODERATED,)), write_manifest("a", "b"))
-    deployment.materialize("manifest")
-    deployment.run_job("render_clips")
-
-    assert isinstance(deployment.tick("clip_sensor"), dg.SkipReason)
-
-
-def test_the_manifest_sensor_asks_for_a_run_only_when_the_file_changed(
-    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
-) -> None:
-    server = start_server()
-    deployment = deploy(server, write_manifest("a"))
-    first = deployment.tick("manifest_sensor")
-    assert len(first.run_requests) == 1
-    assert isinstance(deployment.tick("manifest_sensor", first.cursor), dg.SkipReason)
-
-    write_manifest("a", "b")
-
-    assert len(deployment.tick("manifest_sensor", first.cursor).run_requests) == 1
-
-
-@pytest.mark.parametrize(("service", "status"), [("local", "RUNNING"), ("http://127.0.0.1:9/api/v1", "STOPPED")])
-def test_sensors_are_on_only_where_nothing_can_be_spent(service: str, status: str) -> None:
-    definitions = build_definitions(Settings(service=service))
-    sensors = [definitions.resolve_sensor_def(name) for name in ("manifest_sensor", "clip_sensor")]
-    assert {sensor.default_status.value for sensor in sensors} == {status}
-
-
 def test_retry_failed_takes_the_clips_with_a_code_in_one_run_and_leaves_the_others(
     deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
 ) -> None:
@@ -245,16 +178,3 @@ def test_retry_failed_takes_the_clips_with_a_code_in_one_run_and_leaves_the_othe
 
     assert deployment.partitions() == ({"b", "c"}, {"a"})
     assert len(server.journal()["creates"]) == 4
-
-
-def test_the_clip_sensor_leaves_a_lane_alone_that_stopped_a_moment_ago(
-    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
-) -> None:
-    deployment = deploy(start_server(keys=("sk-right",)), write_manifest("a"))
-    deployment.materialize("manifest")
-    deployment.run_job("render_clips")
-
-    answer = deployment.tick("clip_sensor")
-
-    assert isinstance(answer, dg.SkipReason)
-    assert "InvalidApiKey" in str(answer.skip_message)

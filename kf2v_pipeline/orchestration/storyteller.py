@@ -1,0 +1,74 @@
+"""Tells Dagster how a drive goes, while it goes on. What is told of a clip is said in ``events``."""
+
+import dagster as dg
+
+from kf2v_pipeline.domain.attempt import Attempt, State
+from kf2v_pipeline.domain.clip import Clip
+from kf2v_pipeline.domain.quality import Quality, flaws
+from kf2v_pipeline.orchestration.events import failed_event, flaw_event, log_check, report_planned, stored_event
+from kf2v_pipeline.orchestration.names import Names
+from kf2v_pipeline.orchestration.told import Told
+from kf2v_pipeline.words import counted
+from kf2v_pipeline.workflow.outcome import Listener, Outcome, Verdict
+from kf2v_pipeline.workflow.project import Project
+
+
+class Storyteller:
+    """Tells Dagster of each clip's end as it comes, and passes everything on to whoever else listens.
+
+    Attributes:
+        is_asset_run: Whether Dagster has planned the run's partitions itself.
+    """
+
+    def __init__(self, context: dg.OpExecutionContext, names: Names, project: Project) -> None:
+        self.is_asset_run = is_partitioned(context)
+        self._context = context
+        self._names = names
+        self._project = project
+        self._listener: Listener = names.listener(context)
+        self._told = Told.ask(context.instance, names)
+
+    def begun(self, clips: int) -> None:
+        """One line in the run's log."""
+        self._context.log.info(f"To be seen stored: {counted(clips, 'clip')}.")
+        self._listener.begun(clips)
+
+    def moved(self, clip_id: str, state: State) -> None:
+        """Passed on; Dagster is not told of each move."""
+        self._listener.moved(clip_id, state)
+
+    def ended(self, outcome: Outcome) -> None:
+        """A stored clip is a materialization, a failed one an observation and a red partition."""
+        clip = outcome.clip
+        # In a run that asks for the partition it is told again, else only what Dagster does not know yet.
+        is_news = self.is_asset_run or not self._told.is_told(clip)
+        if outcome.verdict is Verdict.STORED or (outcome.verdict is Verdict.ALREADY_STORED and is_news):
+            assert outcome.attempt is not None  # noqa: S101  # a stored clip has an attempt; this tells the type checker
+            self._tell_stored(clip, outcome.attempt)
+        elif outcome.verdict is Verdict.FAILED:
+            if not self.is_asset_run:
+                report_planned(self._context, self._names, clip.clip_id)
+            self._context.log_event(failed_event(self._names, outcome))
+        self._listener.ended(outcome)
+
+    def noticed(self, sentence: str) -> None:
+        """A line in the run's log."""
+        self._context.log.warning(sentence)
+        self._listener.noticed(sentence)
+
+    def _tell_stored(self, clip: Clip, attempt: Attempt) -> None:
+        quality = quality_of(self._project, attempt)
+        store, told = self._project.store, self._told
+        self._context.log_event(stored_event(self._names, clip, attempt, store=store, told=told, quality=quality))
+        for flaw in flaws(quality) if quality else ():
+            log_check(self._context, flaw_event(self._names, clip, flaw))
+
+
+def quality_of(project: Project, attempt: Attempt) -> Quality | None:
+    """What an attempt's film measures; None where it was not measured."""
+    return project.ledger.qualities([attempt.attempt_id]).get(attempt.attempt_id)
+
+
+def is_partitioned(context: dg.OpExecutionContext) -> bool:
+    """Whether Dagster has chosen the run's partitions: it is a run of asset ``video``."""
+    return context.has_partition_key or context.has_partition_key_range

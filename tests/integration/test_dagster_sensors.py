@@ -1,0 +1,190 @@
+"""The sensors and the schedule: when they start a run, and what they say where they do not."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from integration.deployment import MODERATED, Deployment
+
+from kf2v_pipeline.errors import SettingsError
+from kf2v_pipeline.localserver.embedded import LocalServer
+from kf2v_pipeline.orchestration.definitions import build_definitions
+from kf2v_pipeline.orchestration.names import DRIVE_TAG
+from kf2v_pipeline.settings import Settings
+from kf2v_pipeline.storage.ledger import Driver, Ledger
+from kf2v_pipeline.workflow.project import utc_now
+
+StartServer = Callable[..., LocalServer]
+WriteManifest = Callable[..., Path]
+
+
+def said(answer: object) -> str:
+    """Why a tick started nothing, in its one line."""
+    assert isinstance(answer, dg.SkipReason)
+    assert answer.skip_message is not None
+    assert "\n" not in answer.skip_message
+    return answer.skip_message
+
+
+def test_the_clip_sensor_asks_for_one_run_while_clips_are_wanted_and_for_none_when_all_are_stored(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    deployment = deploy(start_server(), write_manifest("a", "b"))
+    assert isinstance(deployment.tick("clip_sensor"), dg.SkipReason)
+    deployment.materialize("manifest")
+
+    request = deployment.tick("clip_sensor")
+
+    assert isinstance(request, dg.RunRequest)
+    assert deployment.run_job("render_clips", config=request.run_config).success
+    assert deployment.partitions() == ({"a", "b"}, set())
+    assert isinstance(deployment.tick("clip_sensor"), dg.SkipReason)
+
+
+def test_the_clip_sensor_leaves_a_living_driver_alone_and_takes_over_from_a_silent_one(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest, tmp_path: Path
+) -> None:
+    deployment = deploy(start_server(), write_manifest("a"))
+    deployment.materialize("manifest")
+    with Ledger.open(f"sqlite:///{tmp_path / 'home' / 'ledger.db'}") as ledger:
+        elsewhere = Driver(owner="other", host="another-machine", pid=1, run_id=None)
+
+        ledger.enlist(elsewhere, at=utc_now())
+        assert isinstance(deployment.tick("clip_sensor"), dg.SkipReason)
+        ledger.claim("other", ["a"], at=utc_now(), stale_after=timedelta(seconds=60))
+        assert isinstance(deployment.tick("clip_sensor"), dg.SkipReason)
+
+        ledger.heartbeat("other", at=utc_now() - timedelta(seconds=90))
+        assert isinstance(deployment.tick("clip_sensor"), dg.RunRequest)
+
+
+def test_a_clip_that_failed_for_good_does_not_keep_the_clip_sensor_going(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    deployment = deploy(start_server(faults=(MODERATED,)), write_manifest("a", "b"))
+    deployment.materialize("manifest")
+    deployment.run_job("render_clips")
+
+    assert isinstance(deployment.tick("clip_sensor"), dg.SkipReason)
+
+
+def test_the_manifest_sensor_asks_for_a_run_only_when_the_file_changed(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    server = start_server()
+    deployment = deploy(server, write_manifest("a"))
+    first = deployment.tick("manifest_sensor")
+    assert len(first.run_requests) == 1
+    assert isinstance(deployment.tick("manifest_sensor", first.cursor), dg.SkipReason)
+
+    write_manifest("a", "b")
+
+    assert len(deployment.tick("manifest_sensor", first.cursor).run_requests) == 1
+
+
+@pytest.mark.parametrize(("service", "status"), [("local", "RUNNING"), ("http://127.0.0.1:9/api/v1", "STOPPED")])
+def test_sensors_are_on_only_where_nothing_can_be_spent(service: str, status: str) -> None:
+    definitions = build_definitions(Settings(service=service))
+    sensors = [definitions.resolve_sensor_def(name) for name in ("manifest_sensor", "clip_sensor")]
+    assert {sensor.default_status.value for sensor in sensors} == {status}
+
+
+def test_the_clip_sensor_leaves_a_lane_alone_that_stopped_a_moment_ago(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    deployment = deploy(start_server(keys=("sk-right",)), write_manifest("a"))
+    deployment.materialize("manifest")
+    deployment.run_job("render_clips")
+
+    answer = deployment.tick("clip_sensor")
+
+    assert isinstance(answer, dg.SkipReason)
+    assert "InvalidApiKey" in str(answer.skip_message)
+
+
+def test_a_run_whose_process_is_gone_is_taken_over_although_dagster_calls_it_started(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest, tmp_path: Path
+) -> None:
+    deployment = deploy(start_server(), write_manifest("a"))
+    deployment.materialize("manifest")
+    gone = subprocess.Popen(["true"])  # noqa: S607  # any process that ends
+    gone.wait()
+    job = deployment.definitions.resolve_job_def("render_clips")
+    run = deployment.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    with Ledger.open(f"sqlite:///{tmp_path / 'home' / 'ledger.db'}") as ledger:
+        host = socket.gethostname()
+        ledger.enlist(Driver(owner="lost", host=host, pid=gone.pid, run_id=run.run_id), at=utc_now())
+        ledger.claim("lost", ["a"], at=utc_now(), stale_after=timedelta(seconds=60))
+
+    assert isinstance(deployment.tick("clip_sensor"), dg.RunRequest)
+
+    ended = deployment.instance.get_run_by_id(run.run_id)
+    assert ended is not None
+    assert ended.status is dg.DagsterRunStatus.FAILURE
+
+
+def test_a_row_that_comes_while_a_run_drives_the_others_gets_a_run_of_its_own(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest, tmp_path: Path
+) -> None:
+    deployment = deploy(start_server(), write_manifest("a"))
+    deployment.materialize("manifest")
+    with Ledger.open(f"sqlite:///{tmp_path / 'home' / 'ledger.db'}") as ledger:
+        ledger.enlist(Driver(owner="other", host="another-machine", pid=1, run_id=None), at=utc_now())
+        ledger.claim("other", ["a"], at=utc_now(), stale_after=timedelta(seconds=60))
+        assert "another-machine" in said(deployment.tick("clip_sensor"))
+        write_manifest("a", "b")
+        deployment.materialize("manifest")
+
+        assert isinstance(deployment.tick("clip_sensor"), dg.RunRequest)
+
+
+def test_a_run_that_is_about_to_start_is_waited_for(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    deployment = deploy(start_server(), write_manifest("a"))
+    deployment.materialize("manifest")
+    job = deployment.definitions.resolve_job_def("render_clips")
+    tags = {DRIVE_TAG: job.tags[DRIVE_TAG]}
+    run = deployment.instance.create_run_for_job(job, status=dg.DagsterRunStatus.NOT_STARTED, tags=tags)
+
+    assert run.run_id in said(deployment.tick("clip_sensor"))
+
+
+def test_clips_that_the_budget_left_are_not_asked_for_again_at_once(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    deployment = deploy(start_server(), write_manifest("a", "b"), max_spend=Decimal("0.5"))
+    deployment.materialize("manifest")
+
+    assert not deployment.run_job("render_clips").success
+
+    assert "BudgetReached" in said(deployment.tick("clip_sensor"))
+    assert deployment.partitions()[1] == set()
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "word"),
+    [
+        ({"nightly_cron": "at two"}, "KF2V_NIGHTLY_CRON", "'at two'"),
+        ({"nightly_timezone": "Mars/Base"}, "KF2V_NIGHTLY_TIMEZONE", "'Mars/Base'"),
+    ],
+)
+def test_a_bad_cron_or_timezone_is_one_sentence(settings: dict[str, str], name: str, word: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        build_definitions(Settings(**settings))
+    assert str(caught.value).startswith(f"{name}: {word} is no ")
+    assert str(caught.value).count(". ") == 0
+
+
+def test_the_schedule_is_at_the_hour_and_in_the_timezone_that_a_person_chose_and_off() -> None:
+    settings = Settings.from_mapping({"KF2V_NIGHTLY_CRON": "30 1 * * 1-5", "KF2V_NIGHTLY_TIMEZONE": "Europe/Berlin"})
+    schedule = build_definitions(settings).resolve_schedule_def("nightly")
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 1 * * 1-5", "Europe/Berlin")
+    assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED

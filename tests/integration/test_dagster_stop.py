@@ -1,0 +1,62 @@
+"""A run that is stopped in the UI, or that loses its process: every task goes on, and nothing is paid twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from integration.commands.office import Service
+from integration.deployment import Deployment
+
+TESTS = Path(__file__).parents[1]
+WriteManifest = Callable[..., Path]
+
+RUN = """
+import sys
+from pathlib import Path
+from integration.deployment import Deployment
+from kf2v_pipeline.orchestration.instance import open_instance
+from kf2v_pipeline.settings import Settings
+
+folder, service = Path(sys.argv[1]), sys.argv[2]
+settings = Settings(
+    manifest=str(folder / "manifest.csv"), storage=str(folder / "out"), home=folder / "home", service=service
+)
+with open_instance(settings.dagster_home) as instance:
+    Deployment(instance, settings).run_job("render_batch")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["stopped", "killed"])
+def test_the_next_run_goes_on_with_the_tasks_of_a_run_that_ended_in_the_middle(
+    number: signal.Signals, deploy: Callable[..., Deployment], write_manifest: WriteManifest, tmp_path: Path
+) -> None:
+    service = Service(tmp_path / "service")
+    with service.over(pending_s=6) as server:
+        deployment = deploy(server, write_manifest("a", "b"))
+        environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+        run = subprocess.Popen([sys.executable, "-c", RUN, str(tmp_path), server.base_url], env=environment)
+        while len(server.journal()["creates"]) < 2:
+            assert run.poll() is None, "it ended before"
+        [record] = deployment.instance.get_run_records()
+        if number is signal.SIGINT:  # so does the UI: it says what it wants, and interrupts the process
+            deployment.instance.report_run_canceling(record.dagster_run)
+        run.send_signal(number)
+        run.wait(timeout=60)
+        if number is signal.SIGINT:
+            [record] = deployment.instance.get_run_records()
+            assert record.dagster_run.status is dg.DagsterRunStatus.CANCELED
+            log = " ".join(entry.user_message for entry in deployment.instance.all_logs(record.dagster_run.run_id))
+            assert "The run was stopped with 2 tasks in flight" in log
+
+        assert isinstance(deployment.tick("clip_sensor"), dg.RunRequest)
+        assert deployment.run_job("render_clips").success
+
+        assert deployment.partitions() == ({"a", "b"}, set())
+        assert server.journal()["billed"]["videos"] == 2
