@@ -181,7 +181,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench gallery", description=__doc__)
     parser.add_argument("--clips", type=int, default=2000)
     parser.add_argument("--many", type=int, default=100_000, help="clips of a page that has no former peer; 0 for none")
-    parser.add_argument("--loads", type=int, default=5)
+    parser.add_argument("--loads", type=int, default=3)
     parser.add_argument("--write", type=int, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.write:

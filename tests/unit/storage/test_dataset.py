@@ -109,7 +109,8 @@ def test_hugging_face_reads_the_folder_without_being_told_what_is_in_it(
     folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    datasets = pytest.importorskip("datasets")
+    import datasets  # noqa: PLC0415  # it takes seconds, and asks the environment which it may not before
+
     shutil.copytree(folder.root / VIDEOS / "a", folder.root / VIDEOS / "a" / "older")
     videos, cache = str(folder.root / VIDEOS), str(tmp_path / "cache")
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import re
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timezone
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
 from kf2v_pipeline.domain.problem import Problem
@@ -169,6 +171,40 @@ def test_what_a_process_that_died_left_unmade_of_a_films_pictures_is_made(store:
     store.remove(loop_path("a", FINGERPRINT))
     built(store, a_stored_row())
     assert store.exists(loop_path("a", FINGERPRINT))
+
+
+class CountingFileSystem(MemoryFileSystem):
+    """Files in memory, and how often each kind of question was asked of them."""
+
+    cachable = False
+    asked: ClassVar[Counter[str]] = Counter()
+
+    def info(self, path: str, **options: Any) -> Any:
+        self.asked["info"] += 1
+        return super().info(path, **options)
+
+    def find(self, path: str, *arguments: Any, **options: Any) -> Any:
+        self.asked["find"] += 1
+        return super().find(path, *arguments, **options)
+
+    def cat_file(self, path: str, *arguments: Any, **options: Any) -> Any:
+        self.asked["cat_file"] += 1
+        return super().cat_file(path, *arguments, **options)
+
+
+@pytest.mark.parametrize("clips", [1, 7])
+def test_one_listing_finds_all_pictures_that_are_there_however_many_clips_there_are(
+    clips: int, make_film: MakeFilm
+) -> None:
+    root = f"/{uuid4().hex}"
+    store = Store(CountingFileSystem(), root, f"memory:/{root}")
+    rows = [a_stored_row(f"clip-{number}") for number in range(clips)]
+    for row in rows:
+        store.put_file(make_film("film.mp4"), row["video_path"])
+    built(store, *rows)
+    CountingFileSystem.asked.clear()
+    build_gallery(store, rows, title="x", rejected=[])
+    assert CountingFileSystem.asked == {"find": 1, "cat_file": 1}  # the pictures, and the page that was there before
 
 
 def test_a_broken_film_loses_its_pictures_and_not_the_page(store: Store, caplog: pytest.LogCaptureFixture) -> None:
