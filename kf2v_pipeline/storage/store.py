@@ -125,12 +125,14 @@ class Store:
 
     def sizes(self, folder: str) -> dict[str, int]:
         """Every file below a folder, with its size in bytes; empty if there is no such folder."""
+        start = len(self._root) + 1
         with self._refusals(folder):
+            if self._is_local:
+                return {path[start:]: size_bytes for path, size_bytes in _walk(self._full(folder))}
             try:
                 found = self._fs.find(self._full(folder), detail=True)
             except FileNotFoundError:
                 return {}
-            start = len(self._root) + 1
             return {path[start:]: int(info["size"] or 0) for path, info in found.items()}
 
     def missing(self, paths: Collection[str]) -> frozenset[str]:
@@ -222,6 +224,20 @@ class Store:
             raise
         except Exception as error:  # noqa: BLE001  # each backend has an error family of its own, none is imported here
             raise _refusal(f"{self.url.rstrip('/')}/{path}", error) from None
+
+
+def _walk(folder: str) -> Iterator[tuple[str, int]]:
+    """Every file below a folder of this machine with its size; fsspec takes three times as long for it."""
+    try:
+        entries = list(os.scandir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(entry.path)
+        else:
+            with suppress(FileNotFoundError):  # a file may go while it is listed
+                yield entry.path.replace(os.sep, "/"), entry.stat().st_size
 
 
 def _refusal(shown: str, error: Exception) -> StorageError:
