@@ -36,7 +36,6 @@ from kf2v_pipeline.workflow.look import read_frame
 from kf2v_pipeline.workflow.outcome import Silence, Verdict
 from kf2v_pipeline.workflow.project import Project, utc_now
 
-
 COLORS = ("red", "blue")
 
 

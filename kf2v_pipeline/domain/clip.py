@@ -17,6 +17,8 @@ CLIP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 _FINGERPRINT_VERSION = 1
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+
 _FIX_VERSION = 1
 """Counted on where the same file would be fixed into another picture: fixed frames are then paid for once more."""
 
@@ -122,8 +124,7 @@ class Clip:
             "template": self.template,
             **({"duration_s": self.duration_s} if self.duration_s != Clip.duration_s else {}),
         }
-        text = json.dumps(parts, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(_CANONICAL.encode(parts).encode()).hexdigest()
 
     def evolve(self, **changes: Any) -> Clip:
         """The same clip with some fields changed."""

@@ -182,8 +182,6 @@ class _RowCheck:
         self.row = row
         self.problems: list[Problem] = []
         self._values = values
-        clip_id = values.get("clip_id")
-        self._clip_id = None if clip_id is None else redact(str(clip_id))
 
     def read(self, carried: tuple[str, ...], first_rows: dict[str, int]) -> Row | None:
         """The row, or None where it has a problem.
@@ -216,7 +214,9 @@ class _RowCheck:
         return None if self.problems else row
 
     def _refuse(self, column: str, what: str, fix: str) -> None:
-        self.problems.append(Problem(row=self.row, clip_id=self._clip_id, column=column, what=what, fix=fix))
+        name = self._values.get("clip_id")
+        clip_id = None if name is None else redact(str(name))
+        self.problems.append(Problem(row=self.row, clip_id=clip_id, column=column, what=what, fix=fix))
 
     def _read_clip_id(self, first_rows: dict[str, int]) -> str:
         value = self._values.get("clip_id")
@@ -234,7 +234,7 @@ class _RowCheck:
 
     def _text(self, column: str) -> str | None:
         value = self._values.get(column)
-        if _is_empty(value):
+        if value is None or _is_empty(value):
             return None
         if not isinstance(value, str):
             self._refuse(column, f"{_quote(value)} is no text", "write text")
@@ -251,8 +251,7 @@ class _RowCheck:
 
     def _number(self, column: str, least: int, most: int, meaning: str) -> int | None:
         value = self._values.get(column)
-        text = "" if value is None else str(value).strip()
-        if not text:
+        if value is None or not (text := str(value).strip()):
             return None
         number = _WHOLE_NUMBER.fullmatch(text)
         if number is None or not least <= int(number[1]) <= most:
@@ -263,7 +262,9 @@ class _RowCheck:
 
     def _flag(self, column: str) -> bool | None:
         value = self._values.get(column)
-        text = "" if value is None else str(value).strip().lower()
+        if value is None:
+            return None
+        text = str(value).strip().lower()
         if text and text not in _FLAGS:
             self._refuse(column, f"{_quote(value)} is neither true nor false", "write true or false, or leave it empty")
         return _FLAGS.get(text)

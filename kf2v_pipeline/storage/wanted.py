@@ -60,7 +60,7 @@ class Wanted(Database):
                 position = order.get(row.clip_id)
                 if position is not None:
                     clip = clips[position]
-                    same = Clip.from_record(json.loads(row.record)) == clip
+                    same = row.record == _record(clip)
                     kinds[row.clip_id] = _kind(row, same or row.fingerprint == clip.fingerprint)
                     if not same or (row.manifest, row.position, row.retired_at) != (manifest, position, None):
                         moved.append(position)
@@ -145,10 +145,15 @@ def _as_row(manifest: str, position: int, clip: Clip, at: datetime) -> dict[str,
         "manifest": manifest,
         "position": position,
         "fingerprint": clip.fingerprint,
-        "record": json.dumps(clip.to_record()),
+        "record": _record(clip),
         "written_at": at,
         "retired_at": None,
     }
+
+
+def _record(clip: Clip) -> str:
+    """The clip as it is kept; two that are the same are kept as the same text."""
+    return json.dumps(clip.to_record())
 
 
 def _insert(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -75,6 +75,8 @@ def is_temporary(location: str) -> bool:
 
 def is_public_url(location: str) -> bool:
     """Whether the service can be expected to fetch it: http(s), a public host by its name, and no user in it."""
+    if "://" not in location:
+        return False
     try:
         parts = urlsplit(location)
         return parts.scheme in ("http", "https") and parts.username is None and is_public(parts.hostname or "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
@@ -75,12 +75,13 @@ class DriveReport:
     """What one drive ended with.
 
     Attributes:
-        outcomes: One per clip that was to be driven, by clip_id.
+        outcomes: One per clip that was to be driven, by clip_id. Left out of ``repr``, which asyncio makes of a result
+            when it gives a signal's handler back (Python 3.11): with 100,000 of them it took seconds.
         created_tasks: Tasks that this drive made, or found that it had made.
         stops: A sentence for each lane that stopped.
     """
 
-    outcomes: Mapping[str, Outcome]
+    outcomes: Mapping[str, Outcome] = field(repr=False)
     created_tasks: int
     stops: tuple[str, ...]
 

@@ -57,6 +57,7 @@ def make_plan(
         SettingsError: The default service can't be used, and a row needs it.
     """
     offer = cache(partial(_offer, service_for))
+    price = cache(partial(_price, offer))
     looks = look_at_frames(_references(manifest.rows), manifest.base, frame_cache, fix=fix_frames)
     clips: list[Clip] = []
     problems = list(manifest.problems)
@@ -73,7 +74,7 @@ def make_plan(
             continue
         clip = _make_clip(row, offered, first, last)
         clips.append(clip)
-        prices[clip.clip_id] = offered.service.price(clip.model, clip.resolution, clip.duration_s)
+        prices[clip.clip_id] = price(row.service, row.model, clip.resolution, clip.duration_s)
     problems += _find_twins(clips)
     return Plan(clips=tuple(clips), problems=tuple(sorted(problems, key=lambda problem: problem.row)), prices=prices)
 
@@ -109,6 +110,17 @@ def _offer(
         return _Offer(service, service.model(model_name))
     except SettingsError as error:
         return Flaw("model", error.what, error.fix)
+
+
+def _price(
+    offer: Callable[[str | None, str | None], _Offer | Flaw],
+    service_name: str | None,
+    model_name: str | None,
+    resolution: str,
+    duration_s: int,
+) -> Money | None:
+    offered = offer(service_name, model_name)
+    return None if isinstance(offered, Flaw) else offered.service.price(offered.model.name, resolution, duration_s)
 
 
 def _find_flaws(
