@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from itertools import accumulate, pairwise
 from math import exp
 
 from kf2v_pipeline.domain.attempt import Attempt, Remedy, State
@@ -60,57 +61,109 @@ def retry_at(attempt: Attempt) -> datetime:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sighting:
+    """A task in flight, as far as it is known.
+
+    Attributes:
+        age: Since when it runs, now.
+        seen: How long it had run when it was seen last; it may have ended since then.
+    """
+
+    age: timedelta
+    seen: timedelta
+
+
+class Lengths:
+    """How long a lane's tasks took before, and what follows for those that run: pure arithmetic.
+
+    Between two lengths that are known any other is as probable; a task may also outlive all of them.
+
+    Args:
+        learned: Lengths of the newest tasks, in any order.
+    """
+
+    def __init__(self, learned: Sequence[timedelta]) -> None:
+        known = sorted(length.total_seconds() for length in learned)
+        self.are_enough = len(known) >= _ENOUGH
+        if not known:
+            return
+        gap = (known[-1] - known[0]) / len(known)
+        self._at = [max(0.0, known[0] - gap), *known]
+        self._share = [number / (len(known) + 1) for number in range(len(known) + 1)]
+        heights = ((one + other) / 2 for one, other in pairwise(self._share))
+        widths = (other - one for one, other in pairwise(self._at))
+        self._area = [0.0, *accumulate(height * width for height, width in zip(heights, widths, strict=True))]
+
+    def waited(self, sighting: Sighting, after: timedelta) -> float:
+        """How many seconds the task's end will probably have gone unnoticed, if nobody looks for so long."""
+        seen, age = sighting.seen.total_seconds(), (sighting.age + after).total_seconds()
+        if seen >= self._at[-1]:  # it may end at any time, most likely within a tenth of its age
+            mean = max(seen / 10, 1e-6)
+            return (age - seen) - mean * (1 - exp(-(age - seen) / mean))
+        (share, area), (_, area_then) = self._until(seen), self._until(age)
+        return max(0.0, (area_then - area - share * (age - seen)) / (1 - share))
+
+    def _until(self, age_s: float) -> tuple[float, float]:
+        """Which share of the tasks ended by that age, and how long they have ended, added up."""
+        place = bisect_right(self._at, age_s) - 1
+        if place < 0:
+            return 0.0, 0.0
+        share, area, past = self._share[place], self._area[place], age_s - self._at[place]
+        if place + 1 < len(self._at):
+            slope = (self._share[place + 1] - share) / (self._at[place + 1] - self._at[place])
+            return share + slope * past, area + share * past + slope * past**2 / 2
+        return share, area + share * past
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pace:
     """When a lane is looked at: rarely while an ending is improbable, closely when one is due.
+
+    A look is worth its call once the time that endings have probably gone unnoticed, added up and times the tasks that
+    run, comes to ``patience``. For tasks that end at random that is the schedule with the fewest looks for a given
+    delay (one each sqrt(2 patience / tasks / rate); Barlow, Hunter and Proschan 1963), and a clip takes as many looks
+    whatever the quota is. ``bench/makespan`` shows it beside the best that is possible where lengths are known.
 
     The vendor suggests 15 s between looks at a task (vendor page, "Polling suggestion"); a look of ours is one
     ``list`` for the whole lane, so even the closest pace is far from the account's 20 queries a second.
 
     Attributes:
-        hit: How probable it should be that a look finds a task that ended, from 0 to 1. A low one looks often and
-            learns of endings soon, a high one saves calls.
+        patience: A short one looks often and learns of endings soon, a long one saves calls.
     """
 
     closest: timedelta = timedelta(seconds=2)
     widest: timedelta = timedelta(seconds=30)
-    hit: float = 0.4
+    patience: timedelta = timedelta(seconds=12)
 
-    def until_next_look(self, ages: Sequence[timedelta], learned: Sequence[timedelta]) -> timedelta:
+    def until_next_look(self, sightings: Sequence[Sighting], lengths: Lengths) -> timedelta:
         """How long to wait before the lane is looked at again.
 
         Args:
-            ages: Since when each task in flight runs.
-            learned: How long this lane's newest tasks took; may be empty.
+            sightings: The tasks that run.
+            lengths: What was learned of them.
 
         Returns:
-            With little learned, a tenth of the youngest task's age. Else the time after which an ending is as
-            probable as ``hit``, if tasks go on to take as long as they did.
+            With nothing learned, a fifth of the youngest task's age. Else the time after which a look is worth it.
         """
-        if not ages:
+        if not sightings:
             return self.widest
-        if len(learned) < _ENOUGH:
-            return self._within(min(ages) / 10)
-        ordered = sorted(learned)
-        wait, step = self.closest, (self.widest - self.closest) / 32
-        while wait < self.widest and _chance_of_an_ending(ages, ordered, wait) < self.hit:
-            wait += step
-        return self._within(wait)
+        if not lengths.are_enough:
+            return self._within(min(sighting.age for sighting in sightings) / 5)
+        enough_s = self.patience.total_seconds() / len(sightings)
+        least, most = self.closest, self.widest
+        while most - least > _EXACT:
+            middle = (least + most) / 2
+            if sum(lengths.waited(sighting, middle) for sighting in sightings) < enough_s:
+                least = middle
+            else:
+                most = middle
+        return most
 
     def _within(self, wait: timedelta) -> timedelta:
         return min(max(wait, self.closest), self.widest)
 
 
-_ENOUGH = 5
+_ENOUGH = 2
 """Lengths to know before they count as what tasks take."""
 
-
-def _chance_of_an_ending(ages: Sequence[timedelta], ordered: Sequence[timedelta], wait: timedelta) -> float:
-    """How probable it is that one of the tasks ends within ``wait``, by the lengths of those before."""
-    chance_of_none = 1.0
-    for age in ages:
-        longer = len(ordered) - bisect_right(ordered, age)
-        if longer:
-            chance_of_none *= (len(ordered) - bisect_right(ordered, age + wait)) / longer
-        else:  # it outlives all that is known: it may end at any time, most likely within a tenth of its age
-            chance_of_none *= exp(-10 * (wait / max(age, timedelta.resolution)))
-    return 1 - chance_of_none
+_EXACT = timedelta(seconds=0.05)

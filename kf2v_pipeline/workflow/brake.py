@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from kf2v_pipeline.domain.rate import CreateRate
 from kf2v_pipeline.errors import NotSent
+from kf2v_pipeline.wan.catalog import Quota
 
 LONGEST_PAUSE = timedelta(seconds=60)
 """After a rate limit the vendor says that a minute is enough (page of error codes)."""
@@ -16,15 +18,17 @@ class Brake:
 
     Attributes:
         surplus: Tasks that may wait at the service beyond those in process: one, until the service refuses it.
+        rate: How fast creates may follow each other.
 
     Args:
-        places: Tasks that the quota lets run at once.
+        quota: What the lane may do.
         unreachable_after: How long the service may be out of reach before the lane is left.
     """
 
-    def __init__(self, places: int, unreachable_after: timedelta, clock: Callable[[], datetime]) -> None:
+    def __init__(self, quota: Quota, unreachable_after: timedelta, clock: Callable[[], datetime]) -> None:
         self.surplus = 1
-        self._places = places
+        self.rate = CreateRate.of(quota.creates_per_second)
+        self._places = quota.tasks_in_process
         self._unreachable_after = unreachable_after
         self._clock = clock
         self._paused_until: datetime | None = None
@@ -45,13 +49,14 @@ class Brake:
         return not self.surplus and in_flight >= self._places
 
     def throttle(self, in_flight: int) -> None:
-        """After a 429: no surplus any more, and a pause that doubles.
+        """After a 429: no surplus any more, half the rate, and a pause that doubles.
 
         Where all places are taken it was the surplus that was refused: then the end of a task is what to wait for.
         """
         self.surplus = 0
         if self.is_full(in_flight):
             return
+        self.rate = self.rate.refused()
         self._throttled_in_a_row += 1
         self.pause(min(LONGEST_PAUSE, timedelta(seconds=2 ** (self._throttled_in_a_row - 1))))
 
@@ -62,6 +67,7 @@ class Brake:
     def accepted(self) -> None:
         """A create was taken."""
         self.reached()
+        self.rate = self.rate.accepted()
         self._throttled_in_a_row = 0
 
     def missed(self, error: NotSent) -> tuple[bool, str]:

@@ -10,12 +10,13 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from kf2v_pipeline.domain.attempt import Attempt, FactKind, Remedy, State
 from kf2v_pipeline.domain.clip import Clip
-from kf2v_pipeline.domain.policy import retry_at
+from kf2v_pipeline.domain.policy import Pace, retry_at
 from kf2v_pipeline.domain.price import Money, limit_for
-from kf2v_pipeline.domain.reading import Created, ListedTask, Reading, TaskStatus
+from kf2v_pipeline.domain.reading import ListedTask, Reading, TaskStatus
 from kf2v_pipeline.errors import BudgetReached, FrameError, NotSent, ReplyLost, ServiceError, TransportError
 from kf2v_pipeline.wan.catalog import Model
 from kf2v_pipeline.wan.client import WanClient
@@ -25,13 +26,14 @@ from kf2v_pipeline.workflow.desk import Desk
 from kf2v_pipeline.workflow.listing import Listing
 from kf2v_pipeline.workflow.reading import fact_of
 from kf2v_pipeline.workflow.reconcile import echo_of, reconcile
-from kf2v_pipeline.workflow.sending import refused, reply_lost, unsent
+from kf2v_pipeline.workflow.sending import awaiting_reply, refused, reply_lost, unsent
+from kf2v_pipeline.workflow.watch import Watch
 
 TROUBLES_PER_LOOK = 3
 """Tasks of one look that may be unreadable before it ends: one alone must not keep the others from being seen."""
 
-EAGER_HIT = 0.05
-"""How probable a look is to find an ending where the service refuses the surplus: a late look leaves quota idle."""
+EAGER = Pace(closest=timedelta(seconds=0.5), patience=timedelta(seconds=0.2))
+"""The pace where the service refuses the surplus: a late look leaves quota idle."""
 
 VANISHED_AFTER_LOOKS = 3
 """Looks in a row that must say UNKNOWN before a young task counts as gone: one may be a replica that lags."""
@@ -50,8 +52,8 @@ class Lane:
         self._unconfirmed: dict[str, tuple[Clip, Attempt]] = {}
         self._listing = Listing(client, desk.ledger, desk.clock, model.name)
         self._unknown_looks: dict[str, int] = {}
-        self._running_since: dict[str, datetime] = {}
-        self._brake = Brake(model.quota.tasks_in_process, desk.tempo.unreachable_after, desk.clock)
+        self._watch = Watch(model.quota.tasks_in_process, partial(desk.ledger.durations, name))
+        self._brake = Brake(model.quota, desk.tempo.unreachable_after, desk.clock)
         self._stopped: tuple[str, str] | None = None
         self._is_ending = False
         self._changed = asyncio.Event()
@@ -100,6 +102,9 @@ class Lane:
             if attempt is not None:
                 await self._send(clip, attempt, first_url, last_url)
 
+    def _end(self) -> None:
+        self._is_ending = True
+
     async def _next_clip(self) -> Clip:
         while True:
             now = self._desk.clock()
@@ -134,11 +139,13 @@ class Lane:
             free_at = self._desk.ledger.take_create_slot(
                 self.name,
                 at=self._desk.clock(),
-                creates_per_second=self._model.quota.creates_per_second,
+                creates_per_second=self._brake.rate.now,
                 tasks_in_process=self._model.quota.tasks_in_process + self._brake.surplus,
             )
             if free_at is not None:
-                await self._wait(free_at)
+                mine = len(self._flights) + len(self._unconfirmed)
+                is_mine = mine >= self._model.quota.tasks_in_process + self._brake.surplus
+                await self._wait(None if is_mine else free_at)  # only what another drive ends must be asked for
                 continue
             try:
                 return self._desk.ledger.prepare(
@@ -164,7 +171,8 @@ class Lane:
                 self._desk.leave(clip, "TakenOver", "Another run took it over while this one stood still.")
                 return
             try:
-                created = await self._create(clip, first_url, last_url)
+                create = self.client.create(clip, first_frame_url=first_url, last_frame_url=last_url)
+                created = await awaiting_reply(create, self._desk.tempo.last_reply, self._end)
             except NotSent as error:
                 self._note_reach(error)
                 if self._stopped:
@@ -201,21 +209,6 @@ class Lane:
                 self._refuse_unsent(attempt, "the run was stopped before", Remedy.RETRY)
                 return
             await self._wait_out_pause(attempt)
-
-    async def _create(self, clip: Clip, first_url: str, last_url: str | None) -> Created:
-        """One create; a drive that is stopped meanwhile waits a little for the reply, so that it is on record."""
-        sending = asyncio.ensure_future(self.client.create(clip, first_frame_url=first_url, last_frame_url=last_url))
-        try:
-            return await asyncio.shield(sending)
-        except asyncio.CancelledError:
-            self._is_ending = True
-            try:
-                await asyncio.wait({sending}, timeout=self._desk.tempo.last_reply.total_seconds())
-                if sending.done():
-                    return sending.result()
-            finally:
-                sending.cancel()
-            raise
 
     async def _wait_out_pause(self, attempt: Attempt) -> None:
         """Waits for the pause to end; a drive that stops meanwhile leaves a create that certainly was not sent."""
@@ -268,6 +261,7 @@ class Lane:
         self._stopped = (code, message)
         while self._planned:
             self._desk.leave(self._planned.popleft()[0], code, message)
+        self._changed.set()
 
     # Look
 
@@ -296,13 +290,12 @@ class Lane:
                     self._desk.notice(f"Lane {self.name}: the service can't be asked at the moment ({error}).")
 
     def _until_next_look(self, failures: int) -> timedelta:
-        now = self._desk.clock()
-        running = [at for attempt_id in self._flights if (at := self._running_since.get(attempt_id))]
-        begun = running or [a.submitted_at or a.prepared_at for _, a in self._flights.values()]
         pace = self._desk.tempo.pace
         if not self._brake.surplus:  # nothing waits at the service, so a place is idle until its task's end is seen
-            pace = replace(pace, hit=EAGER_HIT)
-        wait = pace.until_next_look([now - at for at in begun], self._desk.ledger.durations(self.name))
+            closest, patience = min(pace.closest, EAGER.closest), min(pace.patience, EAGER.patience)
+            pace = replace(pace, closest=closest, patience=patience)
+        attempts = [attempt for _, attempt in self._flights.values()]
+        wait = self._watch.until_next_look(attempts, pace=pace, now=self._desk.clock())
         if self._unconfirmed:
             wait = min(wait, max(self._desk.tempo.pace.closest, self._desk.tempo.confirm_grace / 4))
         return wait + timedelta(seconds=min(30, 2**failures) if failures else 0)
@@ -328,8 +321,7 @@ class Lane:
             row = rows.get(attempt.task_id or "")
             if row is not None and not row.status.ended:
                 self._unknown_looks.pop(attempt.attempt_id, None)
-                if row.status is TaskStatus.RUNNING:
-                    self._running_since.setdefault(attempt.attempt_id, min(row.started_at or read_at, read_at))
+                self._watch.saw(attempt, row.status, started_at=row.started_at, at=read_at)
                 continue
             try:
                 reading = await self.client.get(attempt.task_id or "")
@@ -358,7 +350,9 @@ class Lane:
                 return
         fact = fact_of(reading, clip, self.client.service)
         if fact is None:
+            self._watch.saw(attempt, reading.status, started_at=reading.started_at, at=reading.read_at)
             return
+        self._watch.ended(attempt, reading.ended_at)
         kind, detail = fact
         attempt = self._desk.record(attempt, kind, **detail)
         self._flights.pop(attempt.attempt_id, None)

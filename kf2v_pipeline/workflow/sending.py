@@ -1,13 +1,39 @@
-"""What the end of a create means for its attempt, as the detail of a fact. Sending is the lane's work."""
+"""Waits for a create's reply, and says what its end means for the attempt. When to send is the lane's work."""
 
 from __future__ import annotations
 
-from datetime import datetime
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta
 from typing import Any
 
 from kf2v_pipeline.domain.attempt import Remedy
+from kf2v_pipeline.domain.reading import Created
 from kf2v_pipeline.errors import ServiceError
 from kf2v_pipeline.wan.fault import Verdict
+
+
+async def awaiting_reply(
+    create: Coroutine[Any, Any, Created], last_reply: timedelta, end: Callable[[], None]
+) -> Created:
+    """The reply to one create; a drive that is stopped meanwhile waits a little for it, so that it is on record.
+
+    Args:
+        last_reply: How long that is.
+        end: Called when the drive is stopped: nothing else may be sent.
+    """
+    sending = asyncio.ensure_future(create)
+    try:
+        return await asyncio.shield(sending)
+    except asyncio.CancelledError:
+        end()
+        try:
+            await asyncio.wait({sending}, timeout=last_reply.total_seconds())
+            if sending.done():
+                return sending.result()
+        finally:
+            sending.cancel()
+        raise
 
 
 def unsent(why: str, remedy: Remedy) -> dict[str, Any]:

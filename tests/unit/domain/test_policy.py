@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kf2v_pipeline.domain.attempt import FREE_STATES, OPEN_STATES, Attempt, Remedy, State
-from kf2v_pipeline.domain.policy import MAX_FAILED_TRIES, MAX_TRIES, Pace, Standing, retry_at, standing
+from kf2v_pipeline.domain.policy import (
+    MAX_FAILED_TRIES,
+    MAX_TRIES,
+    Lengths,
+    Pace,
+    Sighting,
+    Standing,
+    retry_at,
+    standing,
+)
 
 NOON = datetime(2025, 6, 1, 12, tzinfo=timezone.utc)
 ENDED_BADLY = (State.REFUSED, State.FAILED, State.CANCELED, State.LOST)
@@ -30,6 +39,7 @@ FAILED = Attempt(
 )
 
 lengths = st.timedeltas(min_value=timedelta(0), max_value=timedelta(hours=24))
+sightings = st.builds(lambda seen, more: Sighting(age=seen + more, seen=seen), lengths, lengths)
 paces = st.builds(
     lambda closest, more: Pace(closest=closest, widest=closest + more),
     st.timedeltas(min_value=timedelta(milliseconds=1), max_value=timedelta(minutes=1)),
@@ -99,40 +109,68 @@ def test_failed_tasks_are_tried_again_after_longer_and_longer_waits_that_have_an
     assert [wait.total_seconds() for wait in waits] == [10, 40, 160, 160, 160]
 
 
-@given(paces, st.lists(lengths, max_size=20), st.lists(lengths, max_size=50))
-def test_a_lane_is_looked_at_within_its_pace(pace: Pace, ages: list[timedelta], learned: list[timedelta]) -> None:
-    assert pace.closest <= pace.until_next_look(ages, learned) <= pace.widest
+@given(paces, st.lists(sightings, max_size=20), st.lists(lengths, max_size=50))
+def test_a_lane_is_looked_at_within_its_pace(pace: Pace, seen: list[Sighting], learned: list[timedelta]) -> None:
+    assert pace.closest <= pace.until_next_look(seen, Lengths(learned)) <= pace.widest
 
 
-@given(paces, st.lists(lengths, min_size=1), st.lists(lengths), st.randoms(use_true_random=False))
+@given(paces, st.lists(sightings, min_size=1), st.lists(lengths), st.randoms(use_true_random=False))
 def test_the_order_of_what_is_known_does_not_matter(
-    pace: Pace, ages: list[timedelta], learned: list[timedelta], random: object
+    pace: Pace, seen: list[Sighting], learned: list[timedelta], random: object
 ) -> None:
-    wait = pace.until_next_look(ages, learned)
-    for known in (ages, learned):
+    wait = pace.until_next_look(seen, Lengths(learned))
+    for known in (seen, learned):
         random.shuffle(known)  # type: ignore[attr-defined]  # hypothesis' own kind of Random
-    assert pace.until_next_look(ages, learned) == wait
+    assert abs(pace.until_next_look(seen, Lengths(learned)) - wait) <= timedelta(seconds=0.1)  # sums are rounded
 
 
-@given(st.lists(lengths, min_size=1, max_size=20), st.lists(lengths, min_size=5, max_size=50))
-def test_who_wants_to_hear_of_endings_sooner_never_waits_longer(
-    ages: list[timedelta], learned: list[timedelta]
-) -> None:
-    waits = [Pace(hit=hit).until_next_look(ages, learned) for hit in (0.05, 0.2, 0.4, 0.8)]
+@given(st.lists(sightings, min_size=1, max_size=20), st.lists(lengths, min_size=5, max_size=50))
+def test_who_is_less_patient_never_waits_longer(seen: list[Sighting], learned: list[timedelta]) -> None:
+    paces = (Pace(patience=timedelta(seconds=patience)) for patience in (0.1, 1, 10, 100))
+    waits = [pace.until_next_look(seen, Lengths(learned)) for pace in paces]
     assert waits == sorted(waits)
 
 
+@given(sightings, st.lists(lengths, min_size=2, max_size=50), st.lists(lengths, min_size=2, max_size=8))
+def test_what_probably_went_unnoticed_only_grows_and_never_faster_than_the_time(
+    seen: Sighting, learned: list[timedelta], later: list[timedelta]
+) -> None:
+    known, after = Lengths(learned), sorted(later)
+    waited = [known.waited(seen, each) for each in after]
+    assert waited == sorted(waited)
+    for each, seconds in zip(after, waited, strict=True):
+        assert 0 <= seconds <= (seen.age - seen.seen + each).total_seconds() + 1e-6
+
+
+def test_of_a_task_that_is_sure_to_have_ended_half_of_the_time_since_went_unnoticed_on_average() -> None:
+    """Lengths of 100 to 200 s, all as probable; it was seen at 100 s, and is looked at again at 200 s."""
+    known = Lengths([timedelta(seconds=second) for second in range(100, 201)])
+    seen = Sighting(age=timedelta(seconds=100), seen=timedelta(seconds=100))
+    assert known.waited(seen, timedelta(seconds=100)) == pytest.approx(50, rel=0.03)
+
+
+def seen_at(age_s: float) -> Sighting:
+    return Sighting(age=timedelta(seconds=age_s), seen=timedelta(seconds=age_s))
+
+
 def test_a_lane_is_left_in_peace_until_an_ending_is_probable_and_watched_then() -> None:
-    pace, learned = Pace(), [timedelta(seconds=second) for second in range(100, 121)]
-    young, due, overdue = ([timedelta(seconds=age)] for age in (5, 110, 300))
-    waits = [pace.until_next_look(ages, learned) for ages in (young, due, overdue)]
+    pace = Pace(patience=timedelta(seconds=1.5))
+    learned = Lengths([timedelta(seconds=second) for second in range(100, 121)])
+    waits = [pace.until_next_look([seen_at(age)], learned) for age in (5, 110, 300)]
     assert waits[0] == pace.widest
-    assert waits[1] < timedelta(seconds=6)
+    assert waits[1] < timedelta(seconds=8)
     assert pace.closest < waits[2] < pace.widest
 
 
+def test_an_ending_that_nobody_has_looked_for_is_looked_for_at_once() -> None:
+    learned = Lengths([timedelta(seconds=second) for second in range(100, 121)])
+    overdue = Sighting(age=timedelta(seconds=119), seen=timedelta(seconds=90))
+    pace = Pace(patience=timedelta(seconds=1.5))
+    assert pace.until_next_look([overdue], learned) <= pace.closest + timedelta(seconds=0.1)
+
+
 def test_many_tasks_in_flight_are_looked_at_as_soon_as_one_of_them_is_due() -> None:
-    pace, learned = Pace(), [timedelta(seconds=second) for second in range(60, 160)]
-    one = pace.until_next_look([timedelta(seconds=70)], learned)
-    many = pace.until_next_look([timedelta(seconds=70 + age) for age in range(20)], learned)
+    pace, learned = Pace(), Lengths([timedelta(seconds=second) for second in range(60, 160)])
+    one = pace.until_next_look([seen_at(70)], learned)
+    many = pace.until_next_look([seen_at(70 + age) for age in range(20)], learned)
     assert many < one
