@@ -117,11 +117,12 @@ class Project:
     def backlog(self) -> dict[str, Attempt | None]:
         """The clips that a drive has work with, by id, with their attempts.
 
-        Those that are wanted, not stored, and not failed for good; and those with leftovers, wanted or not.
+        Those that are wanted, not stored, and not failed for good; and those with leftovers that can be looked at.
         """
         unstored = self.ledger.unstored(self.manifest_name)
         leftovers = self.ledger.leftovers(self.manifest_name)
-        return {leftover.clip.clip_id: leftover.attempt for leftover in leftovers} | {
+        followed = {each.clip.clip_id: each.attempt for each in leftovers if self._can_look_at(each.clip)}
+        return followed | {
             clip_id: attempt for clip_id, attempt in unstored.items() if standing(attempt) is not Standing.FAILED
         }
 
@@ -133,13 +134,21 @@ class Project:
             for attempt, owner in self.ledger.unsettled(self.manifest_name)
             if standing(attempt) is not Standing.FAILED
         ]
-        leftovers = self.ledger.leftovers(self.manifest_name)
+        leftovers = [each for each in self.ledger.leftovers(self.manifest_name) if self._can_look_at(each.clip)]
         return Waiting(
             count=sum(untried.values()) + len(tried) + len(leftovers),
             owners=frozenset({*untried, *(owner for _, owner in tried)}),
             attempts=tuple(attempt for attempt, _ in tried),
             leftovers=len(leftovers),
         )
+
+    def _can_look_at(self, clip: Clip) -> bool:
+        """Whether the clip's service can be used with these settings; else a drive would be begun for nothing."""
+        try:
+            self.usable_service(clip.service).model(clip.model)
+        except SettingsError:
+            return False
+        return True
 
     def problems(self) -> tuple[Problem, ...]:
         """What was wrong with the rows of this project's manifest, as it was read last."""

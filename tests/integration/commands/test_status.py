@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner
 from integration.commands.office import LeapingClock, Office, Service
 from rich.console import Console
@@ -19,6 +20,7 @@ from kf2v_pipeline.cli import main
 from kf2v_pipeline.domain.attempt import Fact, FactKind, State
 from kf2v_pipeline.localserver.fault import Fault
 from kf2v_pipeline.report_ledger import print_status, status_report
+from kf2v_pipeline.storage import schema
 from kf2v_pipeline.workflow.driver import holding
 from kf2v_pipeline.workflow.intake import take_in_manifest
 from kf2v_pipeline.workflow.outcome import Silence
@@ -85,6 +87,24 @@ def test_a_task_whose_row_changed_is_shown_as_one_that_is_kept(
     take_in_manifest(office.open(service.base_url, write_manifest("a", prompt="Other words")))
     (pending,) = look_at_status(project).pending
     assert pending.needs == ("Its row changed or went; its video is kept all the same. Nobody drives it: run kf2v run.")
+
+
+def test_a_task_whose_row_went_is_work_for_a_drive_while_its_service_can_be_used(
+    office: Office, service: Service, project: Project, write_manifest: WriteManifest
+) -> None:
+    """Else the sensor would start a run for it again and again."""
+    with service.over(**QUEUED):
+        office.drive_until(project, State.SUBMITTED)
+    changed = office.open(service.base_url, write_manifest("b"))
+    take_in_manifest(changed)
+    assert changed.backlog().keys() == {"a", "b"}
+
+    (leftover,) = project.ledger.leftovers()
+    nameless = leftover.clip.evolve(service="gone-west")
+    with project.ledger._write() as connection:
+        record = json.dumps(nameless.to_record())
+        connection.execute(sa.update(schema.attempt_clip).values(record=record))
+    assert changed.backlog().keys() == {"b"}
 
 
 def test_a_run_that_is_at_work_is_shown_and_what_it_waits_for(
