@@ -28,6 +28,25 @@ _VIDEO = (
 _TABLE = "One row per clip of the manifest: where it stands, what it cost, where its video lies."
 _GALLERY = "A page to look at all videos: it opens from disk, without a server."
 
+_COLUMNS = {
+    "clip_id": "The clip's name: its partition, its folder, its row in the tables.",
+    "first_frame": "Where the film begins: a path or URL.",
+    "last_frame": "Where the film ends: a path or URL.",
+    "prompt": "What happens in between.",
+    "negative_prompt": "What must not be seen.",
+    "model": "The service's name of the model; its default where empty.",
+    "resolution": "480P, 720P or 1080P, as far as the model offers it.",
+    "duration": "Length of the film in seconds, as far as the model offers a choice.",
+    "seed": "Makes a film repeatable; drawn by the service where empty.",
+    "prompt_extend": "Whether the service may write the prompt out.",
+    "watermark": "Whether the service marks the film.",
+    "template": "A video effect of the service, in the place of the last frame.",
+    "service": "local, singapore, beijing, or a base URL; the setting where empty.",
+    "aspect": "The cut that is wanted beside the raw film, such as 9:16.",
+    "fit": "How the cut is made: crop, pad or blur.",
+}
+"""What each column of a manifest means."""
+
 _FROM_MANIFEST = ("clip_id", "model", "resolution", "seed", "prompt", "negative_prompt")
 """Columns of the videos table that are the manifest's."""
 
@@ -121,7 +140,18 @@ def _result(step: Step) -> dg.MaterializeResult[None]:
 
 
 def _manifest_schema() -> dg.TableSchema:
-    return dg.TableSchema([dg.TableColumn(name, type="string") for name in (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)])
+    columns = (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
+    return dg.TableSchema(
+        [
+            dg.TableColumn(
+                name,
+                type="string",
+                description=_COLUMNS.get(name),
+                constraints=dg.TableColumnConstraints(nullable=name not in REQUIRED_COLUMNS, unique=name == "clip_id"),
+            )
+            for name in columns
+        ]
+    )
 
 
 def _videos_schema() -> dg.TableSchema:

@@ -157,8 +157,15 @@ def report_video_checks(context: dg.OpExecutionContext, names: Names, project: P
     report(context, (result for result in results if result.metadata["asked"].value))
 
 
-def table_results(names: Names, project: Project, rows: Sequence[Row]) -> Iterator[dg.AssetCheckResult]:
-    """What the videos table, as it lies in the storage, says of its checks."""
+def table_results(
+    names: Names, project: Project, rows: Sequence[Row], bills: Iterable[Money]
+) -> Iterator[dg.AssetCheckResult]:
+    """What the videos table, as it lies in the storage, says of its checks.
+
+    Args:
+        rows: As they were written.
+        bills: What the ledger says of the same videos.
+    """
     counts = Counter(str(row["status"]) for row in rows)
     failed = [row for row in rows if row["status"] == Standing.FAILED.value]
     missing = len(rows) - counts[Standing.STORED.value]
@@ -177,11 +184,7 @@ def table_results(names: Names, project: Project, rows: Sequence[Row]) -> Iterat
         for row in read_videos_table(project.store)
         if row["cost"] is not None and row["currency"]
     )
-    billed = total_by_currency(
-        Money(amount=attempt.cost, currency=attempt.currency)
-        for attempt in project.ledger.newest(project.wanted()).values()
-        if attempt.cost is not None and attempt.currency
-    )
+    billed = total_by_currency(bills)
     everything = {money.currency: money.amount for money in project.ledger.spend()}
     yield _result(
         names.video_table,

@@ -52,7 +52,9 @@ def manifest_step(context: Context, names: Names) -> Step:
     _add_partitions(context, names, plan)
     # Before the ledger wants the new rows: whoever drives them then finds that Dagster knows of the change.
     changed = _tell_changes(context, names, plan, before)
-    take_in_plan(project, plan)
+    change = take_in_plan(project, plan)
+    counts = {kind: len(getattr(change, kind)) for kind in ("new", "changed", "retired", "unchanged")}
+    context.log.info(f"Rows: {', '.join(f'{count} {kind}' for kind, count in counts.items())}.")
     _tell_what_is_stored(context, names, project, changed)
     _retire_partitions(context, names, project)
     for problem in plan.problems[:_SHOWN]:
@@ -60,7 +62,7 @@ def manifest_step(context: Context, names: Names) -> Step:
     if len(plan.problems) > _SHOWN:
         context.log.warning(f"{len(plan.problems) - _SHOWN} more problems: {project.store.url}/{REJECTED_TABLE}.")
     checks = tuple(manifest_results(names, project, plan))
-    return Step(_manifest_metadata(project, plan), digest_of(plan.clips), checks)
+    return Step({**_manifest_metadata(project, plan), **counts}, digest_of(plan.clips), checks)
 
 
 def table_step(context: Context, names: Names) -> Step:
@@ -81,7 +83,7 @@ def table_step(context: Context, names: Names) -> Step:
         "rows": table(rows[:_SHOWN], ("clip_id", "status", "model", "resolution", "cost", "currency", "video_path")),
         "cost_by_model": cost_table(bills),
     }
-    return Step(metadata, _digest(rows), tuple(table_results(names, project, rows)))
+    return Step(metadata, _digest(rows), tuple(table_results(names, project, rows, (money for _, money in bills))))
 
 
 def gallery_step(context: Context, names: Names) -> Step:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.problem import Problem
 from kf2v_pipeline.errors import SettingsError
+from kf2v_pipeline.storage.ledger import Change
 from kf2v_pipeline.storage.manifest import read_manifest
 from kf2v_pipeline.storage.tables import write_rejected
 from kf2v_pipeline.wan.service import Service
@@ -50,17 +51,18 @@ def take_in_manifest(project: Project) -> Plan:
     return plan
 
 
-def take_in_plan(project: Project, plan: Plan) -> None:
-    """Makes the clips of a plan the wanted ones.
+def take_in_plan(project: Project, plan: Plan) -> Change:
+    """Makes the clips of a plan the wanted ones; gives what that changed.
 
     Raises:
         StorageError: The storage can't be written to; what was wanted before stays wanted.
     """
     project.store.check_writable()
     now = project.clock()
-    project.ledger.want(project.manifest_name, plan.clips, at=now)
+    change = project.ledger.want(project.manifest_name, plan.clips, at=now)
     project.ledger.reject(project.manifest_name, plan.problems, at=now)
     write_rejected(project.store, blocking(plan.problems))
+    return change
 
 
 def refuse_unknown_clips(clip_ids: Sequence[str], clips: Iterable[Clip]) -> None:

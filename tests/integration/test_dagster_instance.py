@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,12 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
+import kf2v_pipeline
 from kf2v_pipeline.orchestration.instance import DAGSTER_YAML, open_instance
 from kf2v_pipeline.orchestration.names import DRIVE_TAG
 
-DEPLOY = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text("utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+DEPLOY = (DOCS / "deploy.md").read_text("utf-8")
 
 
 def shown(title: str) -> str:
@@ -51,3 +54,17 @@ def test_an_instance_on_postgresql_keeps_runs_there(
         assert instance.get_dynamic_partitions("clips") == ["a"]
         assert yaml.safe_load(settings)["storage"]["postgres"]["postgres_url"] == {"env": "DAGSTER_POSTGRES_URL"}
         assert type(instance.event_log_storage).__name__ == "PostgresEventLogStorage"
+
+
+def test_the_python_on_the_pages_is_python_and_asks_for_public_names_alone() -> None:
+    text = (DOCS / "dagster.md").read_text("utf-8") + DEPLOY
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    imported = {
+        alias.name
+        for block in blocks
+        for node in ast.walk(ast.parse(block))
+        if isinstance(node, ast.ImportFrom) and node.module == "kf2v_pipeline"
+        for alias in node.names
+    }
+    assert imported
+    assert imported <= set(kf2v_pipeline.__all__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import dagster as dg
 from integration.deployment import Deployment
 
 from kf2v_pipeline.localserver.embedded import LocalServer
@@ -64,3 +65,20 @@ def test_a_row_that_leaves_the_manifest_takes_its_partition_along_and_not_its_vi
 
     assert list(deployment.instance.get_dynamic_partitions("clips")) == ["a"]
     assert list((tmp_path / "out" / "videos" / "b").glob("*.mp4"))
+
+
+def test_the_manifest_says_how_many_rows_are_new_changed_retired_and_as_before(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    deployment = deploy(start_server(), write_manifest("a", "b", "c"))
+    deployment.materialize("manifest")
+    write_manifest("a", "b", "d", rows=CHANGED)
+
+    deployment.materialize("manifest")
+
+    event = deployment.instance.get_latest_materialization_event(dg.AssetKey("manifest"))
+    assert event is not None
+    assert event.asset_materialization is not None
+    metadata = event.asset_materialization.metadata
+    counts = {kind: metadata[kind].value for kind in ("new", "changed", "retired", "unchanged")}
+    assert counts == {"new": 1, "changed": 1, "retired": 1, "unchanged": 1}
