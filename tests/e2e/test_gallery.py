@@ -31,6 +31,9 @@ CLIPS = 450
 EVIL = "</script><script>document.title='broken'</script><img src=x onerror=\"document.title='broken'\">"
 ASKED = "A slow pan over the bay at night."
 TOLD = "A very slow pan over the bay at blue hour."
+ASKED_IN_CHINESE = "夜晚的海湾，镜头缓慢平移。"
+TOLD_IN_CHINESE = "蓝调时刻的海湾，镜头非常缓慢地平移。"
+OTHER = "Nothing of that is in here but words of its own, and many more than before."
 
 
 def make_film(path: Path) -> Path:
@@ -67,6 +70,10 @@ def fill(store: Store, folder: Path) -> None:
         a_stored_row(1, flaws="frozen,flicker", quality_longest_freeze_s=2.5, **cut, **frames),
         a_row(2, status="failed", error_code="DataInspectionFailed", error_message="Not this one.", **frames),
         a_row(3, prompt=EVIL, title=EVIL, note=EVIL, **{EVIL: EVIL}),
+        a_row(4, prompt=ASKED_IN_CHINESE, actual_prompt=TOLD_IN_CHINESE),
+        a_row(
+            5, prompt=ASKED, actual_prompt="Nothing of that is in here but words of its own, and many more than before"
+        ),
     ]
     for row in rows[:2]:
         store.put_file(film, row["video_path"])
@@ -182,6 +189,23 @@ def test_the_prompt_that_the_model_read_is_compared_word_by_word(page: Page) -> 
     page.get_by_role("link", name="Title 0, Stored").click()
     expect(page.locator("ins")).to_have_text(["very ", "blue hour"])
     expect(page.locator("del")).to_have_text(["night"])
+
+
+def test_a_comparison_holds_both_prompts_whole_also_where_words_have_no_spaces(page: Page) -> None:
+    page.goto(f"{page.url}#clip-4")
+    page.reload()
+    words = page.locator(".about section").nth(1).locator(".words")
+    parts = words.evaluate("(found) => [...found.childNodes].map((part) => [part.nodeName, part.textContent])")
+    assert "".join(text for kind, text in parts if kind != "DEL") == TOLD_IN_CHINESE
+    assert "".join(text for kind, text in parts if kind != "INS") == ASKED_IN_CHINESE
+    assert len(parts) > 3
+
+
+def test_prompts_that_share_too_little_stand_below_each_other(page: Page) -> None:
+    page.goto(f"{page.url}#clip-5")
+    page.reload()
+    expect(page.locator("#viewer .words")).to_contain_text([ASKED, OTHER])
+    expect(page.locator("ins")).to_have_count(0)
 
 
 def test_the_task_id_is_copied_by_its_button_and_by_a_key(page: Page) -> None:
