@@ -10,6 +10,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.run ## Render data/manifest.csv on the local server: videos, tables and a gallery in output/
+	@$(BIN)/kf2v weights --try
 	$(BIN)/kf2v run
 
 ui: $(VENV)/.run ## Open Dagster's web UI on the same instance: http://127.0.0.1:3000

@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 
 from kf2v_pipeline.cli_ledger import adopt, cancel, resolve, status
+from kf2v_pipeline.cli_weights import weights
 from kf2v_pipeline.command import INCOMPLETE, Command, Sentences, own_handle, print_json, project_options, read_settings
 from kf2v_pipeline.errors import SettingsError
 from kf2v_pipeline.progress import ProgressListener
@@ -139,5 +140,5 @@ def _require_webserver() -> None:
         raise SettingsError("kf2v ui", "Dagster's web UI is not installed", fix) from None
 
 
-for _command in (status, adopt, cancel, resolve):
+for _command in (status, adopt, cancel, resolve, weights):
     main.add_command(_command)

@@ -24,6 +24,7 @@ from .refusal import NOT_RENDERED, Refusal, Refused
 from .render import RenderRequest, output_size
 from .stand_in import write_stand_in
 from .task import Status, Task
+from .weights import find_weights
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class Workshop:
     """Whose tasks these are; set once, right after both were made."""
 
     def __init__(self, directory: Path, *, frames: Frames, disk_bytes: int) -> None:
+        self._directory = directory
         self._videos = directory / "videos"
         self._videos.mkdir(parents=True, exist_ok=True)
         for unfinished in (*self._videos.glob("*.part"), *self._videos.glob(f"*{UNFINISHED}")):
@@ -190,6 +192,7 @@ class Workshop:
             watermark=task.watermark,
             prompt_extend=task.prompt_extend,
             duration_s=task.film_s,
+            weights=find_weights(self._directory),
         )
 
 

@@ -1,4 +1,4 @@
-"""Renders a film between two pictures on the CPU, without learned weights. Knows nothing of HTTP or of tasks."""
+"""Renders a film between two pictures on the CPU, with learned flow or without. Knows nothing of HTTP or of tasks."""
 
 from .film import RenderReport, RenderRequest, render_film
 from .picture import RenderError, output_size

@@ -11,6 +11,7 @@ from .path import CameraPath, corners
 from .picture import Bytes, Floats
 
 _LONG_SIDE = 640  # pixels at which features are looked for; more costs twice and finds nothing else
+_MOST = 2500  # features of a picture; more only make matching slower
 _RATIO = 0.82  # of the best match's distance to the second best's
 _MIN_INLIERS = 20  # related pictures have 25 and more, unrelated ones 6 at most
 _MIN_SHARE = 0.25
@@ -51,7 +52,7 @@ def match_features(first: Bytes, last: Bytes) -> Matches:
     rows = np.arange(len(words_a))
     target = likeness.argmax(axis=1)
     best = likeness[rows, target]
-    mutual = likeness.argmax(axis=0)[target] == rows
+    mutual = np.ascontiguousarray(likeness.T).argmax(axis=1)[target] == rows
     likeness[rows, target] = -1
     clear = 1 - best < _RATIO**2 * (1 - likeness.max(axis=1))
     keep = mutual & clear
@@ -84,7 +85,7 @@ def _features(luma: Bytes) -> tuple[Floats, Floats]:
     scale = _LONG_SIDE / max(luma.shape)
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     small = cv2.resize(luma, None, fx=scale, fy=scale, interpolation=method)
-    sift = cv2.SIFT.create(4000, 3, 0.02, 10, 1.6, True)  # the last: no half-pixel shift between octaves
+    sift = cv2.SIFT.create(_MOST, 3, 0.02, 10, 1.6, True)  # the last: no half-pixel shift between octaves
     found, words = sift.detectAndCompute(small, None)
     if not found:
         return np.empty((0, 2)), np.empty((0, 128))

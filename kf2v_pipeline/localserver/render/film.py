@@ -29,6 +29,7 @@ class RenderRequest:
         watermark: Draw the label bottom right.
         prompt_extend: Say in ``actual_prompt`` what was rendered.
         duration_s: Length in seconds.
+        weights: The learned flow's weights; None to do without.
     """
 
     first_frame: bytes
@@ -40,6 +41,7 @@ class RenderRequest:
     watermark: bool
     prompt_extend: bool
     duration_s: int = 5
+    weights: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +77,7 @@ def render_film(request: RenderRequest, out_path: Path) -> RenderReport:
     if request.last_frame is not None:
         last = to_planes(cover(decode_picture(request.last_frame, "last"), width, height))
     direction = read_direction(request.prompt, request.negative_prompt)
-    scene = read_scene(first, last, direction, request.seed)
+    scene = read_scene(first, last, direction, request.seed, request.weights)
     frames = FPS * request.duration_s
     paint = _painter(first, last, scene, direction, request)
     write_film(paint, out_path, width=width, height=height, frames=frames)

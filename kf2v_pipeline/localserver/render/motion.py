@@ -36,6 +36,8 @@ class Layer:
         to_first: For each key, ``(height, width, 2)`` at half the canvas's size, in canvas pixels: from a place at
             that instant to where the first picture's canvas shows the same. None where only the camera moves.
         to_last: The same for the last picture.
+        leans: For each key, at half the canvas's size: 1 where only the first picture shows what is there at that
+            instant, 0 where only the last does, 0.5 where both do. None where ``in_first`` and ``in_last`` tell it.
         in_first: ``(height, width)`` of the canvas, 0 to 255: how surely the first picture shows this layer; None
             for everywhere.
         in_last: The same for the last picture.
@@ -43,6 +45,7 @@ class Layer:
 
     to_first: tuple[Floats, ...] | None
     to_last: tuple[Floats, ...] | None
+    leans: tuple[Floats, ...] | None
     in_first: Bytes | None
     in_last: Bytes | None
 
@@ -90,8 +93,8 @@ def measure_motion(canvas: Canvas, matches: Matches, flow: DenseFlow = dis_flow)
         _supports(picture, label, kept) for picture, label in zip((canvas.first, canvas.last), labels, strict=True)
     ]
     fields = [[_smoothed(candidates[k][side], labels[side] == k, main=k == 0) for side in (0, 1)] for k in kept]
-    doubt = _doubt(canvas)
-    fields[0] = [field * doubt[..., None] for field in fields[0]]
+    changed = doubt(canvas)
+    fields[0] = [field * changed[..., None] for field in fields[0]]
     layers = [_layer(*pair, *shown) for pair, shown in zip(fields, zip(*supports, strict=True), strict=True)]
     whole = fields[0][0]
     for k, (there, _) in zip(kept[1:], fields[1:], strict=True):
@@ -101,11 +104,11 @@ def measure_motion(canvas: Canvas, matches: Matches, flow: DenseFlow = dis_flow)
 
 def _layer(there: Floats, back: Floats, in_first: Bytes | None, in_last: Bytes | None) -> Layer:
     if max(float(np.abs(field).max()) for field in (there, back)) < _AT_REST:
-        return Layer(to_first=None, to_last=None, in_first=in_first, in_last=in_last)
-    return Layer(to_first=_keys(there), to_last=_keys(back)[::-1], in_first=in_first, in_last=in_last)
+        return Layer(to_first=None, to_last=None, leans=None, in_first=in_first, in_last=in_last)
+    return Layer(to_first=_keys(there), to_last=_keys(back)[::-1], leans=None, in_first=in_first, in_last=in_last)
 
 
-def _doubt(canvas: Canvas) -> Floats:
+def doubt(canvas: Canvas) -> Floats:
     """0 where both pictures show the same at the same place, so that nothing can have moved; 1 near differences."""
     difference = cv2.blur(cv2.absdiff(canvas.first, canvas.last).astype(np.float32) * canvas.shared, (9, 9))
     risen = np.clip((difference - _ALIKE) / (_UNLIKE - _ALIKE), 0, 1)
@@ -214,19 +217,22 @@ def _keys(motion: Floats) -> tuple[Floats, ...]:
 
 
 def _agreement(canvas: Canvas, motion: Floats) -> float:
-    """Mean structural similarity of both pictures at low resolution, where both show something with structure."""
+    """How alike both pictures are once the last one's motion is undone."""
     moved = sample(canvas.last.astype(np.float32), canvas.grid + motion)
-    scale = min(1.0, 256 / max(canvas.width, canvas.height))
-    size = (max(8, round(canvas.width * scale)), max(8, round(canvas.height * scale)))
-    a, b, shared = (
-        cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
-        for plane in (canvas.first.astype(np.float32), moved, canvas.shared)
-    )
+    return agreement(canvas.first.astype(np.float32), moved, canvas.shared)
+
+
+def agreement(first: Floats, last: Floats, shared: Floats) -> float:
+    """Mean structural similarity of two pictures at low resolution, where both show something with structure."""
+    height, width = shared.shape
+    scale = min(1.0, 256 / max(width, height))
+    size = (max(8, round(width * scale)), max(8, round(height * scale)))
+    a, b, both = (cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in (first, last, shared))
     mean_a, mean_b = _soft(a), _soft(b)
     var_a, var_b = _soft(a * a) - mean_a**2, _soft(b * b) - mean_b**2
     likeness = (2 * mean_a * mean_b + 6.5) * (2 * (_soft(a * b) - mean_a * mean_b) + 58.5)
     likeness /= (mean_a**2 + mean_b**2 + 6.5) * (var_a + var_b + 58.5)
-    weight = shared * np.minimum(np.sqrt(np.maximum(var_a + var_b, 0)), 20)
+    weight = both * np.minimum(np.sqrt(np.maximum(var_a + var_b, 0)), 20)
     return float((likeness * weight).sum() / max(float(weight.sum()), 1e-6))
 
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from .cells import Cells
-from .motion import KEYS, Layer, Motion
+from .motion import Layer, Motion
 from .path import CameraPath, corners
 from .picture import Floats, Planes
 from .sheet import Sheet, lay
@@ -137,7 +137,14 @@ class Painter:
             if layer is not motion.layers[0]:
                 soft = (1 - moved) * in_first * (outside[0] < 0) + moved * in_last * (outside[1] < 0)
                 cover = np.clip(2 * soft - 0.5, 0, 1)
-        weight = _weight(instant, *outside, in_first, in_last)
+        elif layer.leans is not None:
+            lean = _at(cells, matrix, _between(layer.leans, moved))
+            in_first, in_last = np.clip(2 * lean, 0, 1), np.clip(2 - 2 * lean, 0, 1)
+        if cover is None:
+            weight = _weight(instant, *outside, in_first, in_last)
+        else:  # at a mover's soft edge it is its cover that fades, not its pictures; beyond, nothing counts
+            weight = _weight(instant, *outside, _firm(in_first), _firm(in_last))
+            weight[cover == 0] = 1 - instant.mixed
         return Sheet(cells=cells, first=first, last=last, weight=weight, cover=cover)
 
     def _outside(self, first: Floats, last: Floats, camera: _Camera) -> tuple[Floats, Floats]:
@@ -166,6 +173,10 @@ def _at(cells: Cells, matrix: Floats, key: Floats) -> Floats:
 
 def _shown(mask: Floats, places: Floats) -> Floats:
     return np.asarray(sample(mask, places).astype(np.float32) * np.float32(1 / 255))
+
+
+def _firm(shown: Floats | None) -> Floats | None:
+    return None if shown is None else np.clip(4 * shown, 0, 1)
 
 
 def _weight(
@@ -197,6 +208,6 @@ def _claim(outside: Floats, shown: Floats | None) -> Floats:
 
 
 def _between(keys: tuple[Floats, ...], moved: float) -> Floats:
-    place = moved * (KEYS - 1)
-    before = min(int(place), KEYS - 2)
+    place = moved * (len(keys) - 1)
+    before = min(int(place), len(keys) - 2)
     return np.asarray(cv2.addWeighted(keys[before], 1 - (place - before), keys[before + 1], place - before, 0.0))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from pathlib import Path
 
-from .align import Alignment, align, match_features
+from .align import Alignment, Matches, align, match_features
 from .camera import Easing, Move, virtual_move
-from .canvas import lay_out
+from .canvas import Canvas, lay_out
+from .checkpoint import CheckpointError
+from .learned import learned_motion
 from .motion import Motion, measure_motion
 from .path import CameraPath
 from .picture import Planes
@@ -16,6 +20,10 @@ from .words import Direction
 
 _SPEAKER = "local engine:"  # who says so: not the model
 
+log = logging.getLogger(__name__)
+
+_EXPLAINED = 0.97  # agreement from which on nothing is left to explain
+_CLEARLY = 0.03  # agreement that the learned flow must gain: its measure, half-way, is the kinder one
 _ONE_SCENE = 0.45  # agreement from which on motion is believed: one scene gives 0.6 and more, two hardly 0.3
 
 
@@ -50,8 +58,10 @@ class Scene:
         return late * late * (3 - 2 * late)
 
 
-def read_scene(first: Planes, last: Planes | None, direction: Direction, seed: int) -> Scene:
-    """Find out what the pictures share, and choose the way between them."""
+def read_scene(
+    first: Planes, last: Planes | None, direction: Direction, seed: int, weights: Path | None = None
+) -> Scene:
+    """Find out what the pictures share, and choose the way between them; with the learned flow if there are weights."""
     height, width = first.luma.shape
     if last is None:
         move = _chosen(direction, seed)
@@ -65,13 +75,26 @@ def read_scene(first: Planes, last: Planes | None, direction: Direction, seed: i
     if canvas is not None:
         path = refined(path, canvas)
         canvas = lay_out(first.luma, last.luma, path)
-    motion = measure_motion(canvas, matches) if canvas is not None and direction.flow else None
+    motion = _motion(canvas, matches, weights) if canvas is not None and direction.flow else None
     if motion is not None and motion.agreement < _ONE_SCENE:
         motion = None
     if alignment is None and motion is None:
         return _unrelated(direction, seed, width, height)
     zoom = magnification(path.at(1), width, height)
     return _related(alignment, motion, path, direction, zoom)
+
+
+def _motion(canvas: Canvas, matches: Matches, weights: Path | None) -> Motion:
+    """What moves by itself: by dense search, or by the learned flow where that explains clearly more."""
+    found = measure_motion(canvas, matches)
+    if weights is None or found.agreement > _EXPLAINED:
+        return found
+    try:
+        learned = learned_motion(canvas, weights)
+    except CheckpointError as error:
+        log.warning("The learned flow is left out: %s", error)
+        return found
+    return learned if learned.agreement > found.agreement + _CLEARLY else found
 
 
 def _unrelated(direction: Direction, seed: int, width: int, height: int) -> Scene:
