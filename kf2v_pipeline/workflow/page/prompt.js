@@ -1,6 +1,8 @@
 // What the service made of a prompt, word by word against what was asked for.
 const WORDS = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}]|[\p{L}\p{N}'’-]+|\s+|[^]/gu;
 const MOST_WORDS = 1200;
+const LEAST_KEPT = 0.5; // of what was asked for; below that it is another text
+const lettersIn = (text) => text.replace(/\s+/g, "").length; // spaces are alike everywhere
 
 // Pairs of kind ("", "ins", "del") and text; null where the two share too little to be compared.
 function compare(asked, told) {
@@ -13,7 +15,6 @@ function compare(asked, told) {
       shared[i * width + j] = before[i] === after[j]
         ? shared[(i + 1) * width + j + 1] + 1
         : Math.max(shared[(i + 1) * width + j], shared[i * width + j + 1]);
-  if (shared[0] < before.length * 0.5) return null;
   const parts = [];
   const say = (kind, text) => {
     const last = parts[parts.length - 1];
@@ -26,7 +27,8 @@ function compare(asked, told) {
     else if (i < before.length && (j === after.length || shared[(i + 1) * width + j] >= shared[i * width + j + 1])) say("del", before[i++]);
     else say("ins", after[j++]);
   }
-  return parts;
+  const kept = parts.filter(([kind]) => !kind).map(([, text]) => text).join("");
+  return lettersIn(kept) < lettersIn(asked) * LEAST_KEPT ? null : parts;
 }
 
 function promptSections(clip) {
