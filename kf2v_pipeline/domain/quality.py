@@ -134,7 +134,7 @@ CHECKS: Mapping[str, Check] = _by_name(
     Check(
         name="first_frame",
         fields=("first_frame_ssim",),
-        threshold=0.6,
+        threshold=0.7,
         at_least=True,
         severity=Severity.WARN,
         sentence="The film does not begin with its first frame.",
@@ -142,7 +142,7 @@ CHECKS: Mapping[str, Check] = _by_name(
     Check(
         name="last_frame",
         fields=("last_frame_ssim",),
-        threshold=0.6,
+        threshold=0.7,
         at_least=True,
         severity=Severity.WARN,
         sentence="The film does not end with its last frame.",
@@ -167,7 +167,7 @@ CHECKS: Mapping[str, Check] = _by_name(
     Check(
         name="frozen",
         fields=("longest_freeze_s",),
-        threshold=1.0,
+        threshold=2.0,
         at_least=False,
         severity=Severity.WARN,
         sentence="The picture stands still for a long time.",
@@ -199,7 +199,7 @@ CHECKS: Mapping[str, Check] = _by_name(
     Check(
         name="flicker",
         fields=("flicker",),
-        threshold=1.0,
+        threshold=1.2,
         at_least=False,
         severity=Severity.WARN,
         sentence="The brightness trembles.",
