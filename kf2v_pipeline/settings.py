@@ -24,6 +24,7 @@ NAMES: Mapping[str, str] = {
     "KF2V_FRAMES": "frames",
     "KF2V_FIX_FRAMES": "fix_frames",
     "KF2V_LONG_PROMPTS": "long_prompts",
+    "KF2V_QUALITY": "quality",
     "KF2V_CATALOG": "catalog",
     "KF2V_WORKSPACE": "workspace",
     "KF2V_LICENSE": "license",
@@ -37,9 +38,12 @@ API_KEY_NAME = "DASHSCOPE_API_KEY"
 FrameMode = Literal["auto", "inline", "upload", "url"]
 PromptMode = Literal["refuse", "cut"]
 
+_YES_OR_NO: Mapping[str, object] = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
+
 _CHOICES: Mapping[str, Mapping[str, object]] = {
     "KF2V_FRAMES": {mode: mode for mode in get_args(FrameMode)},
-    "KF2V_FIX_FRAMES": {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False},
+    "KF2V_FIX_FRAMES": _YES_OR_NO,
+    "KF2V_QUALITY": _YES_OR_NO,
     "KF2V_LONG_PROMPTS": {mode: mode for mode in get_args(PromptMode)},
 }
 """Variables that have a few values, with what each of them means."""
@@ -60,6 +64,7 @@ class Settings:
         max_spend_per_day: The same for all runs of a UTC day together.
         frames: How frames go to the service: by their own URL, inline in the create, by upload, or as each one can.
         fix_frames: Whether frames that the service would refuse are converted, flattened and scaled down.
+        quality: Whether stored videos are measured.
         long_prompts: What becomes of a prompt that is longer than its model reads.
         catalog: A TOML file that is laid over the catalog of services, models and prices; None for none.
         workspace: Sub-workspace of the account that the calls belong to; None for the key's own.
@@ -78,6 +83,7 @@ class Settings:
     max_spend_per_day: Decimal | None = None
     frames: FrameMode = "auto"
     fix_frames: bool = False
+    quality: bool = True
     long_prompts: PromptMode = "refuse"
     catalog: Path | None = None
     workspace: str | None = None

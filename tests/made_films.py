@@ -293,7 +293,7 @@ def flicker_of_leaves(studio: Studio, seed: int) -> MadeFilm:
     calm = slow_pan(studio, seed)
     pictures = []
     for picture in calm.pictures:
-        lights = random.normal(1, 0.1, (studio.size[1] // 8, studio.size[0] // 8)).astype(np.float32)
+        lights = random.normal(1, 0.1, (45, 80)).astype(np.float32)
         gains = cv2.resize(lights, studio.size, interpolation=cv2.INTER_CUBIC)
         pictures.append((picture * gains[..., None]).clip(0, 255).astype(np.uint8))
     return studio.film(pictures)

@@ -79,6 +79,9 @@ class Clip:
         last_frame: None only where ``template`` is set, since the service reads no last frame then.
         seed: None lets the service draw one.
         duration_s: Length of the video; the kf2v models know only 5 (vendor page, "Video duration").
+        aspect: The shape that a cut of the video is wanted in, such as ``9:16`` (``domain.aspect``); it changes neither
+            the bill nor the video itself, so it is no part of the fingerprint.
+        fit: How it is brought there; None without an aspect.
         carried: The manifest's other columns, by name, as JSON values.
     """
 
@@ -96,6 +99,8 @@ class Clip:
     watermark: bool = False
     template: str | None = None
     duration_s: int = 5
+    aspect: str | None = None
+    fit: str | None = None
     carried: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -107,7 +112,7 @@ class Clip:
     def fingerprint(self) -> str:
         """Digest of everything that changes the bill or the picture, 64 hex digits.
 
-        Where the frames lie, the clip's name, its row and the carried columns do not count.
+        Where the frames lie, the clip's name, its row, its cut and the carried columns do not count.
         """
         parts = {
             "version": _FINGERPRINT_VERSION,

@@ -7,10 +7,10 @@ Each threshold was measured on made films that have just one fault and on good o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +50,10 @@ class Quality:
         return cls(**{name: record[name] for name in FIELDS if name in record})
 
 
-FIELDS = tuple(field.name for field in fields(Quality))
-"""The numbers, in the order in which they are told."""
+FIELD_KINDS: Mapping[str, tuple[type, ...]] = {name: get_args(hint) for name, hint in get_type_hints(Quality).items()}
+"""The numbers, in the order in which they are told, with the types that each may have."""
+
+FIELDS = tuple(FIELD_KINDS)
 
 
 class Severity(Enum):
@@ -167,7 +169,7 @@ CHECKS: Mapping[str, Check] = _by_name(
     Check(
         name="frozen",
         fields=("longest_freeze_s",),
-        threshold=2.0,
+        threshold=1.8,
         at_least=False,
         severity=Severity.WARN,
         sentence="The picture stands still for a long time.",

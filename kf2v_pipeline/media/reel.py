@@ -96,6 +96,7 @@ def _read(container: InputContainer) -> Reel:
         is_whole = False
     if not pictures or any(picture.shape != pictures[0].shape for picture in pictures):
         return _NOTHING
+    is_whole = is_whole and len(pictures) >= min(stream.frames, MAX_PICTURES)  # a file that is cut off just ends
     gaps = np.diff(instants)
     aspect: Fraction | None = stream.sample_aspect_ratio
     return Reel(

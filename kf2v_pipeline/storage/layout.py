@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 VIDEOS = "videos"
 """The folder that Hugging Face reads with ``load_dataset("videofolder", data_dir=...)``."""
 
@@ -21,6 +23,16 @@ GALLERY_DATA = "gallery/data"
 def video_path(clip_id: str, fingerprint: str) -> str:
     """Where a clip's video lies. Another fingerprint is another file: what was paid for is never overwritten."""
     return f"{VIDEOS}/{clip_id}/{_short(fingerprint)}.mp4"
+
+
+def cut_path(clip_id: str, fingerprint: str, aspect: str, fit: str) -> str:
+    """Where the video's cut to an aspect lies: beside it, such as ``videos/lake/0123456789ab.9x16.crop.mp4``."""
+    return f"{VIDEOS}/{clip_id}/{_short(fingerprint)}.{aspect.replace(':', 'x')}.{fit}.mp4"
+
+
+def is_cut(path: str) -> bool:
+    """Whether a film's path is that of a cut: a video's own name has no dots."""
+    return path.endswith(".mp4") and "." in PurePosixPath(path).stem
 
 
 def sidecar_path(clip_id: str, fingerprint: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from kf2v_pipeline.domain.address import redact
+from kf2v_pipeline.domain.aspect import FITS, MAX_PART, Fit, read_aspect
 from kf2v_pipeline.domain.clip import CLIP_ID
 from kf2v_pipeline.domain.problem import Problem
 from kf2v_pipeline.errors import ManifestError, StorageError
@@ -33,6 +34,8 @@ OPTIONAL_COLUMNS = (
     "watermark",
     "template",
     "service",
+    "aspect",
+    "fit",
 )
 
 MAX_SEED = 2_147_483_647
@@ -72,6 +75,8 @@ class Row:
     watermark: bool | None = None
     template: str | None = None
     service: str | None = None
+    aspect: str | None = None
+    fit: Fit | None = None
     carried: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -209,6 +214,8 @@ class _RowCheck:
             watermark=self._flag("watermark"),
             template=template,
             service=self._option("service"),
+            aspect=self._aspect("aspect"),
+            fit=self._fit("fit"),
             carried={name: self._values.get(name) for name in carried},
         )
         return None if self.problems else row
@@ -259,6 +266,21 @@ class _RowCheck:
             self._refuse(column, f"{_quote(value)} can't be {meaning}", rule)
             return None
         return int(number[1])
+
+    def _aspect(self, column: str) -> str | None:
+        text = self._option(column)
+        aspect = None if text is None else read_aspect(text)
+        if text is not None and aspect is None:
+            rule = f"write it as W:H, such as 9:16, in whole numbers of at most {MAX_PART}, or first_frame"
+            self._refuse(column, f"{_quote(text)} is no aspect", rule)
+        return aspect
+
+    def _fit(self, column: str) -> Fit | None:
+        text = self._option(column)
+        fit = next((fit for fit in FITS if text is not None and fit == text.lower()), None)
+        if text is not None and fit is None:
+            self._refuse(column, f"{_quote(text)} is no fit", f"write {', '.join(FITS)}, or leave it empty")
+        return fit
 
     def _flag(self, column: str) -> bool | None:
         value = self._values.get(column)

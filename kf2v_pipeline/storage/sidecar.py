@@ -85,7 +85,8 @@ def read_sidecar(content: bytes) -> tuple[Attempt, tuple[Fact, ...]]:
 
 def _clip_record(clip: Clip) -> dict[str, Any]:
     record = clip.to_record()
-    del record["row"], record["carried"]
+    for name in ("row", "carried", "aspect", "fit"):  # they may change, and the video stays the same
+        del record[name]
     for frame in filter(None, (record["first_frame"], record["last_frame"])):
         frame["location"] = redact(frame["location"])
     return record

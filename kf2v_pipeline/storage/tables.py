@@ -20,7 +20,9 @@ from kf2v_pipeline.domain.address import redact
 from kf2v_pipeline.domain.attempt import Attempt
 from kf2v_pipeline.domain.clip import Clip, Frame
 from kf2v_pipeline.domain.problem import Problem
+from kf2v_pipeline.domain.quality import FIELD_KINDS, Quality, flaws
 from kf2v_pipeline.storage.layout import METADATA, REJECTED_TABLE, VIDEOS, VIDEOS_TABLE
+from kf2v_pipeline.storage.quality import Cut
 from kf2v_pipeline.storage.store import Store
 
 Row = dict[str, Any]
@@ -63,6 +65,13 @@ VIDEOS_SCHEMA = pa.schema(
         ("stored_at", _INSTANT),
         ("error_code", pa.string()),
         ("error_message", pa.string()),
+        ("aspect", pa.string()),
+        ("fit", pa.string()),
+        ("cut_path", pa.string()),
+        ("cut_width", pa.int64()),
+        ("cut_height", pa.int64()),
+        ("flaws", pa.string()),
+        *((f"quality_{name}", pa.int64() if int in kinds else pa.float64()) for name, kinds in FIELD_KINDS.items()),
     ]
 )
 """Our columns, in order. Those that the manifest carries follow them."""
@@ -105,6 +114,9 @@ def video_rows(
     clips: Iterable[Clip],
     newest: Mapping[str, Attempt],
     standing: Callable[[Attempt | None], str],
+    *,
+    qualities: Mapping[str, Quality] | None = None,
+    cuts: Mapping[str, Cut] | None = None,
 ) -> list[Row]:
     """A row per clip, in the clips' order, with all of our columns and the carried ones.
 
@@ -113,8 +125,16 @@ def video_rows(
         clips: The clips of the manifest.
         newest: The newest attempt of each clip's fingerprint, by clip_id.
         standing: Says where a clip stands: stored, failed, in_flight or planned.
+        qualities: What the stored ones measure, by clip_id.
+        cuts: The cuts that the stored ones have, in the aspect that is asked for, by clip_id.
     """
-    return [_video_row(store, clip, newest.get(clip.clip_id), standing) for clip in clips]
+    rows = []
+    for clip in clips:
+        row = _video_row(store, clip, newest.get(clip.clip_id), standing)
+        row |= _quality_columns((qualities or {}).get(clip.clip_id))
+        row |= _cut_columns(clip, (cuts or {}).get(clip.clip_id))
+        rows.append(row)
+    return rows
 
 
 def write_videos_table(store: Store, rows: Sequence[Row]) -> TableFile:
@@ -201,6 +221,21 @@ def _video_row(store: Store, clip: Clip, attempt: Attempt | None, standing: Call
         while free.casefold() in _OURS or free in row:
             free = f"manifest_{free}"
         row[free] = value
+    return row
+
+
+def _quality_columns(quality: Quality | None) -> Row:
+    """The numbers, and the names of the checks that failed: empty where none did, None where nothing was measured."""
+    if quality is None:
+        return {}
+    names = ",".join(flaw.check for flaw in flaws(quality))
+    return {"flaws": names, **{f"quality_{name}": value for name, value in quality.to_record().items()}}
+
+
+def _cut_columns(clip: Clip, cut: Cut | None) -> Row:
+    row: Row = {"aspect": clip.aspect, "fit": clip.fit}
+    if cut is not None:
+        row |= {"cut_path": cut.cut_path, "cut_width": cut.width, "cut_height": cut.height}
     return row
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from kf2v_pipeline.domain.attempt import Attempt, Fact, State
 from kf2v_pipeline.errors import LedgerError, StorageError
-from kf2v_pipeline.storage.layout import VIDEOS, sidecar_path, video_path
+from kf2v_pipeline.storage.layout import VIDEOS, is_cut, sidecar_path, video_path
 from kf2v_pipeline.storage.sidecar import read_sidecar
 from kf2v_pipeline.storage.store import Store
 from kf2v_pipeline.workflow.driver import holding
@@ -58,7 +58,7 @@ def adopt_videos(project: Project, *, fast: bool = False) -> Adoption:
     store, ledger = project.store, project.ledger
     sizes = store.sizes(VIDEOS)
     stored = {attempt.video_path for attempt in ledger.attempts(states={State.STORED})}
-    videos = {path for path in sizes if PurePosixPath(path).suffix == ".mp4"}
+    videos = {path for path in sizes if PurePosixPath(path).suffix == ".mp4" and not is_cut(path)}
     sidecars = {str(PurePosixPath(path).with_suffix(".json")): path for path in sorted(videos - stored)}
     skipped = {path: "it has no sidecar" for sidecar, path in sidecars.items() if sidecar not in sizes}
     skipped |= dict.fromkeys(_lone_sidecars(sizes, videos), "its video is gone")

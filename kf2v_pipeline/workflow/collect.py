@@ -22,6 +22,7 @@ from kf2v_pipeline.storage.store import Store
 from kf2v_pipeline.wan.client import WanClient
 from kf2v_pipeline.wan.wire import describe_create
 from kf2v_pipeline.workflow.desk import Desk
+from kf2v_pipeline.workflow.finish import Finisher
 from kf2v_pipeline.workflow.picture import write_previews
 
 WAIT = timedelta(seconds=1)
@@ -39,11 +40,13 @@ class Collector:
     Args:
         incoming: A folder on this machine where downloads wait until the store has them; what was left there, half a
             download or a whole one, is gone on with.
+        finisher: Measures what was stored, and cuts it; None leaves that to whoever writes the tables.
     """
 
-    def __init__(self, store: Store, incoming: Path) -> None:
+    def __init__(self, store: Store, incoming: Path, finisher: Finisher | None = None) -> None:
         self._store = store
         self._incoming = incoming
+        self._finisher = finisher
         self._refused: dict[str, str] = {}
         self._waits: dict[str, timedelta] = {}
 
@@ -73,7 +76,17 @@ class Collector:
             loop = asyncio.get_running_loop()
             loop.call_later(wait.total_seconds(), desk.collect, clip, attempt, again_url)
         else:
-            desk.decide(clip, desk.record(attempt, FactKind.VIDEO_STORED, **detail))
+            await self._finish(desk, clip, desk.record(attempt, FactKind.VIDEO_STORED, **detail))
+
+    async def _finish(self, desk: Desk, clip: Clip, attempt: Attempt) -> None:
+        """Ends a clip whose video is stored; before that it is measured and cut, which can't fail it."""
+        try:
+            if self._finisher is not None:
+                for sentence in await asyncio.to_thread(self._finisher.finish, clip, attempt, self._film(attempt)):
+                    desk.notice(sentence)
+        finally:
+            self._film(attempt).unlink(missing_ok=True)
+            desk.decide(clip, attempt)
 
     async def restore(self, client: WanClient, clip: Clip, attempt: Attempt) -> bool:
         """Puts a stored video that is not in the store any more back there, if the service still has it."""
@@ -82,6 +95,7 @@ class Collector:
             await self._store_video(client, clip, attempt, None, at=lambda: stored_at)
         except (ServiceError, TransportError, VideoError):
             return False
+        self._film(attempt).unlink(missing_ok=True)
         return True
 
     async def _ask(self, client: WanClient, attempt: Attempt) -> str:
@@ -115,7 +129,6 @@ class Collector:
             or self._store.size_bytes(detail["video_path"]) != detail["size_bytes"]
         ):
             return None
-        self._film(attempt).unlink(missing_ok=True)
         return detail
 
     def _film(self, attempt: Attempt) -> Path:
@@ -176,7 +189,6 @@ class Collector:
         self._store.write_bytes(sidecar_path(clip.clip_id, clip.fingerprint), sidecar)
         with suppress(VideoError, StorageError):  # the gallery makes missing pictures; the video is what was paid for
             write_previews(self._store, film, clip.clip_id, clip.fingerprint)
-        film.unlink(missing_ok=True)
 
 
 def _request_of(client: WanClient, clip: Clip) -> Mapping[str, Any] | None:

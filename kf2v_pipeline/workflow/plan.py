@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import NamedTuple
 
+from kf2v_pipeline.domain.aspect import DEFAULT_FIT
 from kf2v_pipeline.domain.clip import Clip, Frame
 from kf2v_pipeline.domain.price import Money
 from kf2v_pipeline.domain.problem import Problem
@@ -159,6 +160,8 @@ def _make_clip(row: Row, offered: _Offer, first: Frame, last: Frame | None) -> C
         prompt_extend=Clip.prompt_extend if row.prompt_extend is None else row.prompt_extend,
         watermark=Clip.watermark if row.watermark is None else row.watermark,
         template=row.template,
+        aspect=row.aspect,
+        fit=(row.fit or DEFAULT_FIT) if row.aspect else None,
         carried=row.carried,
     )
 

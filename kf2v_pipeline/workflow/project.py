@@ -26,6 +26,7 @@ from kf2v_pipeline.wan.client import WanClient
 from kf2v_pipeline.workflow.collect import Collector
 from kf2v_pipeline.workflow.driver import new_driver
 from kf2v_pipeline.workflow.engine import Engine
+from kf2v_pipeline.workflow.finish import Finisher
 from kf2v_pipeline.workflow.frames import FrameSender
 from kf2v_pipeline.workflow.outcome import Listener
 from kf2v_pipeline.workflow.seal import SealedAddresses
@@ -196,7 +197,7 @@ class Project:
             ledger=self.ledger,
             store=self.store,
             connect=self.connect,
-            collector=Collector(self.store, self.settings.incoming_directory),
+            collector=Collector(self.store, self.settings.incoming_directory, self.finisher),
             clock=self.clock,
             listener=listener,
             driver=new_driver(run_id),
@@ -204,6 +205,19 @@ class Project:
             budget=budget or self.budget,
             frames=FrameSender(SealedAddresses(self.settings.manifest), self.settings.frames),
             manifest=self.manifest_name,
+        )
+
+    @property
+    def finisher(self) -> Finisher:
+        """Who measures stored videos and makes their cuts."""
+        return Finisher(
+            store=self.store,
+            ledger=self.ledger,
+            sealed=SealedAddresses(self.settings.manifest),
+            service_for=self.service,
+            clock=self.clock,
+            folder=self.settings.incoming_directory,
+            measures=self.settings.quality,
         )
 
     @property

@@ -2,32 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kf2v_pipeline.domain.attempt import Attempt, State
 from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.policy import standing
 from kf2v_pipeline.storage.dataset import write_card, write_croissant
 from kf2v_pipeline.storage.tables import video_rows, write_metadata, write_videos_table
+from kf2v_pipeline.workflow.finish import cut_of, measured_of
 from kf2v_pipeline.workflow.project import Project
+
+_LOG = logging.getLogger(__name__)
 
 
 def table_rows(project: Project, clips: Sequence[Clip] | None = None) -> list[dict[str, Any]]:
     """One row per clip, as the ledger knows it now; None for the clips of the project's manifest."""
     if clips is None:
         clips = project.wanted()
+    return _rows(project, clips, project.ledger.newest(clips))
+
+
+def _rows(project: Project, clips: Sequence[Clip], newest: Mapping[str, Attempt]) -> list[dict[str, Any]]:
+    ids = [attempt.attempt_id for attempt in newest.values() if attempt.state is State.STORED]
+    cuts = project.ledger.cuts(ids) if any(clip.aspect for clip in clips) else {}
+    of_clips = {
+        clip.clip_id: cut
+        for clip in clips
+        if clip.clip_id in newest and (cut := cut_of(clip, cuts, newest[clip.clip_id])) is not None
+    }
     return video_rows(
-        project.store, clips, project.ledger.newest(clips), standing=lambda attempt: standing(attempt).value
+        project.store,
+        clips,
+        newest,
+        standing=lambda attempt: standing(attempt).value,
+        qualities=measured_of(project.ledger, newest),
+        cuts=of_clips,
     )
 
 
 def refresh_tables(project: Project) -> list[dict[str, Any]]:
     """Writes the videos table, the metadata beside the videos, and what makes them a data set; gives the table's rows.
 
+    Videos that were not measured or cut yet are so now, for a minute at most.
+
     Raises:
         StorageError: The storage can't be written to.
     """
-    rows = table_rows(project)
+    clips = project.wanted()
+    newest = project.ledger.newest(clips)
+    for sentence in project.finisher.finish_missing(clips, newest):
+        _LOG.warning(sentence)
+    rows = _rows(project, clips, newest)
     table = write_videos_table(project.store, rows)
     write_metadata(project.store, rows)
     write_card(project.store)

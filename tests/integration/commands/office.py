@@ -42,7 +42,8 @@ class Office:
         def refuse(_directory: Path) -> str:
             raise AssertionError("these tests start their servers themselves")
 
-        places = {"storage": str(self.storage), "home": self.folder / "home"}
+        # Measuring takes half a second of processor a film; the tests that are about it ask for it.
+        places = {"storage": str(self.storage), "home": self.folder / "home", "quality": False}
         chosen = Settings(**{"manifest": str(manifest), "service": service, **places, **settings})
         return self._opened.enter_context(Project(chosen, local_address=refuse, tempo=tempo))
 

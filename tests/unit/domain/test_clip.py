@@ -53,7 +53,7 @@ COUNTS = {
     "template": "hufu-1",
     "duration_s": 10,
 }
-DOES_NOT_COUNT = {"clip_id": "dog", "row": 9, "carried": {}}
+DOES_NOT_COUNT = {"clip_id": "dog", "row": 9, "carried": {}, "aspect": "9:16", "fit": "pad"}
 
 
 @pytest.mark.parametrize("field", COUNTS)
@@ -108,7 +108,13 @@ def test_an_address_that_hides_nothing_is_kept_as_it_is(location: str) -> None:
 
 def test_a_record_of_an_older_version_is_read() -> None:
     record = CLIP.to_record()
-    del record["duration_s"], record["first_frame"]["fix"], record["first_frame"]["sealed"]
+    del (
+        record["duration_s"],
+        record["aspect"],
+        record["fit"],
+        record["first_frame"]["fix"],
+        record["first_frame"]["sealed"],
+    )
     assert Clip.from_record(record) == CLIP
 
 

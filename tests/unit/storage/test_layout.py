@@ -41,3 +41,13 @@ def test_the_metadata_lies_beside_the_videos_for_hugging_face() -> None:
 
 def test_another_fingerprint_never_takes_the_place_of_a_paid_video() -> None:
     assert layout.video_path("shot-1", "f" * 64) != layout.video_path("shot-1", FINGERPRINT)
+
+
+def test_a_cut_lies_beside_its_video_and_is_told_from_it() -> None:
+    raw, cut = layout.video_path("shot.1", FINGERPRINT), layout.cut_path("shot.1", FINGERPRINT, "9:16", "pad")
+    assert cut == "videos/shot.1/0123456789ab.9x16.pad.mp4"
+    assert [layout.is_cut(path) for path in (raw, cut, layout.sidecar_path("shot.1", FINGERPRINT))] == [
+        False,
+        True,
+        False,
+    ]

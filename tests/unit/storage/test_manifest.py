@@ -483,3 +483,33 @@ def test_bad_rows_never_stop_good_ones(table: list[dict[str, Any]], data: st.Dat
     manifest = read_back(as_csv(broken), "bad.csv")
     assert manifest.rows == tuple(row for row in expected_rows(table) if row.row not in bad)
     assert {problem.row for problem in manifest.problems} == bad
+
+
+# Aspect and fit
+
+
+def test_an_aspect_is_kept_in_its_lowest_terms(tmp_path: Path) -> None:
+    manifest = read(tmp_path, f"{HEADER},aspect,fit\na,x,y,1080:1920,Blur\nb,x,y,First_Frame,\nc,x,y,,\n")
+    assert [(row.aspect, row.fit) for row in manifest.rows] == [("9:16", "blur"), ("first_frame", None), (None, None)]
+
+
+@pytest.mark.parametrize(
+    ("aspect", "fit", "sentence"),
+    [
+        ("9x16", "", "aspect: '9x16' is no aspect; write it as W:H, such as 9:16, in whole numbers of at most 100"),
+        ("0:1", "", "aspect: '0:1' is no aspect"),
+        ("9:16", "stretch", "fit: 'stretch' is no fit; write crop, pad, blur, or leave it empty"),
+    ],
+)
+def test_what_is_no_aspect_or_fit_sets_its_row_aside_alone(
+    tmp_path: Path, aspect: str, fit: str, sentence: str
+) -> None:
+    manifest = read(tmp_path, f"{HEADER},aspect,fit\na,x,y,{aspect},{fit}\nb,x,y,,\n")
+    assert [row.clip_id for row in manifest.rows] == ["b"]
+    assert sentence in str(manifest.problems[0])
+
+
+def test_a_misspelt_aspect_is_a_warning(tmp_path: Path) -> None:
+    manifest = read(tmp_path, f"{HEADER},aspekt\na,x,y,9:16\n")
+    assert len(manifest.rows) == 1
+    assert "close to aspect" in str(manifest.problems[0])

@@ -37,7 +37,10 @@ NOW = datetime(2026, 9, 1, 12, 0, 0, 250_000, tzinfo=timezone.utc)
 COLUMNS = (
     "clip_id status video_path file_name task_id request_id service model resolution seed prompt negative_prompt "
     "actual_prompt first_frame_path last_frame_path fingerprint attempt width height fps frames duration_s codec "
-    "size_bytes sha256 cost currency submitted_at started_at ended_at stored_at error_code error_message"
+    "size_bytes sha256 cost currency submitted_at started_at ended_at stored_at error_code error_message "
+    "aspect fit cut_path cut_width cut_height flaws "
+    "quality_first_frame_ssim quality_last_frame_ssim quality_swap_margin quality_longest_freeze_s quality_black_s "
+    "quality_flashes quality_cuts quality_flicker quality_conformity_flaws"
 )
 
 
