@@ -13,7 +13,7 @@ from kf2v_pipeline.domain.geometry import output_size
 from kf2v_pipeline.domain.policy import Standing
 from kf2v_pipeline.domain.problem import Problem
 from kf2v_pipeline.orchestration.batch import BatchResult
-from kf2v_pipeline.words import counted, length, money
+from kf2v_pipeline.words import counted, flawed, length, money
 from kf2v_pipeline.workflow.forecast import Forecast
 from kf2v_pipeline.workflow.outcome import Outcome, Verdict
 
@@ -32,6 +32,7 @@ def batch_report(result: BatchResult) -> dict[str, Any]:
         "storage": result.storage,
         "failures": [_failure(outcome) for outcome in result.of(Verdict.FAILED)],
         "rejections": [_rejection(problem) for problem in result.problems if problem.blocking],
+        "flaws": {clip_id: list(names) for clip_id, names in result.flaws.items()},
         "notices": list(result.notices),
     }
 
@@ -77,6 +78,8 @@ def print_batch(console: Console, result: BatchResult) -> None:
         )
     for outcome in result.of(Verdict.FAILED):
         console.print(Text(f"✗ {outcome.clip.clip_id}: {outcome.code}: {outcome.message}", style="red"))
+    if sentence := flawed(result.flaws):
+        console.print(Text(f"! {sentence}", style="yellow"))
     console.print(Text(f"Videos, tables and gallery: {result.storage}"))
 
 

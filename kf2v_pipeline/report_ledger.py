@@ -15,14 +15,14 @@ from rich.text import Text
 from kf2v_pipeline.domain.attempt import State
 from kf2v_pipeline.domain.policy import Standing
 from kf2v_pipeline.domain.price import Money, total_by_currency
-from kf2v_pipeline.words import counted, length, money
+from kf2v_pipeline.words import counted, flawed, length, money
 from kf2v_pipeline.workflow.adopt import Adoption
 from kf2v_pipeline.workflow.cancel import Cancellation
 from kf2v_pipeline.workflow.driver import describe
 from kf2v_pipeline.workflow.resolve import Resolution
 from kf2v_pipeline.workflow.status import Pending, Status
 
-_CLIP = ("clip_id", "status", "task_id", "video_path", "submitted_at", "error_code", "error_message")
+_CLIP = ("clip_id", "status", "task_id", "video_path", "submitted_at", "error_code", "error_message", "flaws")
 
 
 def status_report(result: Status) -> dict[str, Any]:
@@ -51,6 +51,8 @@ def print_status(console: Console, result: Status) -> None:
     spent, spent_today = (money(_amounts(each), nothing="nothing") for each in (result.spend, result.spend_today))
     counts = [f"{count} {name.replace('_', ' ')}" for name, count in _counts(result).items()]
     console.print(f"{', '.join(counts)}; spent {spent} so far, {spent_today} today.")
+    if sentence := flawed({row["clip_id"]: row["flaws"].split(",") for row in result.rows if row["flaws"]}):
+        console.print(Text(f"! {sentence}", style="yellow"))
     for driver, held in result.drivers:
         console.print(f"A run is at work: {describe(driver)}, with {counted(held, 'clip')}.")
     for each in result.pending:

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
+
+_NAMED = 5
+"""Videos that are named in one line."""
 
 
 def counted(count: int, noun: str) -> str:
     """The count with its noun, in the right number: ``1 clip``, ``3 clips``."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def flawed(flaws: Mapping[str, Sequence[str]]) -> str | None:
+    """One line about videos that a person should look at; None where there are none.
+
+    Args:
+        flaws: Names of the checks that failed, by clip_id, of those where some did.
+    """
+    if not flaws:
+        return None
+    named = [f"{clip_id} ({', '.join(names)})" for clip_id, names in list(flaws.items())[:_NAMED]]
+    rest = f" and {len(flaws) - _NAMED} more" if len(flaws) > _NAMED else ""
+    verb = "is" if len(flaws) == 1 else "are"
+    return f"{counted(len(flaws), 'video')} {verb} worth a look: {', '.join(named)}{rest}."
 
 
 def length(time: timedelta) -> str:

@@ -9,12 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kf2v_pipeline.media.reel import Luma
+from kf2v_pipeline.media.reel import Blocks, Luma, block_means
 
 STILL_LEVELS = 1.0
 """How much a block of a picture may change, in levels, while it stands still: what an encoder does to a still."""
-
-BLOCK_PX = 8
 
 JUMP_SHARE = 0.2
 """The least change of a jump, as a share of the pictures' own contrast."""
@@ -53,15 +51,20 @@ class Continuity:
     cuts: int
 
 
-def follow(pictures: Luma) -> Continuity:
-    """Follows a film from its first picture to its last; small pictures, at least one."""
+def follow(pictures: Luma, colours: Blocks) -> Continuity:
+    """Follows a film from its first picture to its last.
+
+    Args:
+        pictures: All of it, small; at least one.
+        colours: The means of its colours by blocks, as ``reel`` gives them.
+    """
     flashes, cuts = _count_jumps(_coarse(pictures))
-    return Continuity(longest_freeze=_longest_freeze(pictures), flashes=flashes, cuts=cuts)
+    return Continuity(longest_freeze=_longest_freeze(pictures, colours), flashes=flashes, cuts=cuts)
 
 
-def _longest_freeze(pictures: Luma) -> int:
+def _longest_freeze(pictures: Luma, colours: Blocks) -> int:
     """The longest run in which no block differs from the run's first picture."""
-    blocks = _blocks(pictures)
+    blocks = np.stack([np.vstack(both) for both in zip(_blocks(pictures), colours, strict=True)])
     longest = start = 0
     for at in range(1, len(blocks)):
         while start < at and float(np.abs(blocks[at] - blocks[start]).max()) > STILL_LEVELS:
@@ -70,10 +73,8 @@ def _longest_freeze(pictures: Luma) -> int:
     return longest
 
 
-def _blocks(pictures: Luma) -> Floats:
-    height, width = pictures.shape[1:]
-    size = (max(1, width // BLOCK_PX), max(1, height // BLOCK_PX))
-    return np.stack([cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in pictures.astype(np.float32)])
+def _blocks(pictures: Luma) -> list[Blocks]:
+    return [block_means(each, each.shape) for each in pictures]
 
 
 def _coarse(pictures: Luma) -> Floats:

@@ -22,7 +22,7 @@ from av.video.stream import VideoStream
 from kf2v_pipeline.domain.aspect import Fit
 from kf2v_pipeline.errors import VideoError
 
-CRF, PRESET = "18", "veryfast"
+CRF, PRESET = "20", "veryfast"
 """Visually clean: 45 dB and more against the film that is cut (``python -m bench fit``)."""
 
 MAX_ASIDE_PX = 16

@@ -50,7 +50,7 @@ def measure_film(
 
 def _measure(reel: Reel, broken: int, first_frame: bytes | None, last_frame: bytes | None) -> Quality:
     likeness = compare_ends(reel.pictures, first_frame, last_frame)
-    continuity = follow(reel.pictures)
+    continuity = follow(reel.pictures, reel.colours)
     fps = reel.fps or 30.0
     black = 0 if likeness.asks_for_black else count_black(reel.pictures)
     return Quality(

@@ -23,8 +23,13 @@ SIDE_PX = 256
 MAX_PICTURES = 3_600
 """Pictures that are looked at, two minutes of film: more would be no film of the service."""
 
-_PLANAR_8_BIT = ("yuv420p", "yuvj420p", "yuv422p", "yuv444p", "nv12", "gray")
-"""Pixel formats whose first plane is the brightness, a byte each."""
+BLOCK_PX = 8
+"""Side of the blocks of a measured picture; of its colours only the blocks' means are kept."""
+
+Blocks = NDArray[np.float32]
+
+_PLANAR_8_BIT = ("yuv420p", "yuvj420p", "yuv422p", "yuv444p")
+"""Pixel formats of three planes: brightness and two of colour, a byte each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +39,7 @@ class Reel:
     Attributes:
         pictures: All that decode, in order, longer side ``SIDE_PX``; ``(count, height, width)``, none where the file
             can't be read.
+        colours: Both planes of colour one above the other, a mean per block: ``(count, rows, columns)``.
         fps: Pictures a second, on average; 0 where it is not known.
         width: Of the film itself, in pixels; 0 where the file can't be read.
         is_whole: Whether every picture decoded, and none was damaged.
@@ -42,6 +48,7 @@ class Reel:
     """
 
     pictures: Luma
+    colours: Blocks
     fps: float
     width: int
     height: int
@@ -56,6 +63,7 @@ class Reel:
 
 _NOTHING = Reel(
     pictures=np.empty((0, 0, 0), np.uint8),
+    colours=np.empty((0, 0, 0), np.float32),
     fps=0.0,
     width=0,
     height=0,
@@ -82,13 +90,16 @@ def _read(container: InputContainer) -> Reel:
     stream = container.streams.video[0]
     stream.thread_type = "AUTO"
     pictures: list[Luma] = []
+    colours: list[Blocks] = []
     instants: list[int] = []
     is_whole, rotation = True, 0.0
     try:
         for frame in container.decode(stream):
             is_whole = is_whole and not frame.is_corrupt
             rotation = float(frame.rotation)
-            pictures.append(_small_luma(frame))
+            luma, colour = _small_planes(frame)
+            pictures.append(luma)
+            colours.append(colour)
             instants.append(frame.pts or 0)
             if len(pictures) == MAX_PICTURES:
                 break
@@ -101,6 +112,7 @@ def _read(container: InputContainer) -> Reel:
     aspect: Fraction | None = stream.sample_aspect_ratio
     return Reel(
         pictures=np.stack(pictures),
+        colours=np.stack(colours),
         fps=float(stream.average_rate) if stream.average_rate else 0.0,
         width=stream.codec_context.width,
         height=stream.codec_context.height,
@@ -120,9 +132,23 @@ def small_size(width: int, height: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _small_luma(frame: av.VideoFrame) -> Luma:
+def block_means(picture: Any, blocks_of: tuple[int, ...]) -> Blocks:
+    """Means over the blocks of a picture.
+
+    Args:
+        blocks_of: Height and width of the measured picture, which says how many blocks there are.
+    """
+    size = (max(1, blocks_of[1] // BLOCK_PX), max(1, blocks_of[0] // BLOCK_PX))
+    return np.asarray(cv2.resize(picture.astype(np.float32), size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _small_planes(frame: av.VideoFrame) -> tuple[Luma, Blocks]:
     if frame.format.name not in _PLANAR_8_BIT:
         frame = frame.reformat(format="yuv420p")
-    plane: Any = frame.planes[0]
-    luma = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
-    return np.asarray(cv2.resize(luma, small_size(frame.width, frame.height), interpolation=cv2.INTER_AREA), np.uint8)
+    luma, *colours = (_rows(plane) for plane in frame.planes)
+    small = cv2.resize(luma, small_size(frame.width, frame.height), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8), np.vstack([block_means(colour, small.shape) for colour in colours])
+
+
+def _rows(plane: Any) -> Luma:
+    return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]

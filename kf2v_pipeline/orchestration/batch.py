@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -13,13 +13,16 @@ import dagster as dg
 from kf2v_pipeline.domain.attempt import State
 from kf2v_pipeline.domain.price import Money, total_by_currency
 from kf2v_pipeline.domain.problem import Problem
+from kf2v_pipeline.domain.quality import flaws
 from kf2v_pipeline.orchestration.definitions import build_definitions, open_project
 from kf2v_pipeline.orchestration.instance import open_instance
 from kf2v_pipeline.orchestration.interrupt import hearing_interrupts
 from kf2v_pipeline.orchestration.names import Names
 from kf2v_pipeline.settings import Settings
+from kf2v_pipeline.workflow.finish import measured_of
 from kf2v_pipeline.workflow.intake import refuse_unknown_clips
 from kf2v_pipeline.workflow.outcome import Listener, Outcome, Verdict
+from kf2v_pipeline.workflow.project import Project
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Dagster's console log; its own record of the run is complete all the same."""
@@ -35,6 +38,7 @@ class BatchResult:
         notices: What a person should read, such as lanes that stopped.
         storage: Address of the storage, without secrets.
         is_partial: Whether only clips were rendered that were asked for by name.
+        flaws: Names of the checks that videos failed, by clip_id, of those where some did.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -43,6 +47,7 @@ class BatchResult:
     notices: tuple[str, ...]
     storage: str
     is_partial: bool = False
+    flaws: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def rejected_rows(self) -> int:
@@ -126,4 +131,12 @@ def run_batch(settings: Settings, listener: Listener, clip_ids: Sequence[str] = 
             notices=tuple(recorder.notices),
             storage=project.store.url,
             is_partial=bool(clip_ids),
+            flaws=_flaws(project, recorder.outcomes),
         )
+
+
+def _flaws(project: Project, outcomes: Iterable[Outcome]) -> dict[str, tuple[str, ...]]:
+    attempts = {outcome.clip.clip_id: outcome.attempt for outcome in outcomes if outcome.attempt is not None}
+    measured = measured_of(project.ledger, attempts)
+    found = {clip_id: tuple(flaw.check for flaw in flaws(quality)) for clip_id, quality in measured.items()}
+    return {clip_id: names for clip_id, names in found.items() if names}

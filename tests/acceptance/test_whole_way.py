@@ -63,6 +63,21 @@ VIDEOS_TABLE = {
     "stored_at": "timestamp[us, tz=UTC]",
     "error_code": "string",
     "error_message": "string",
+    "aspect": "string",
+    "fit": "string",
+    "cut_path": "string",
+    "cut_width": "int64",
+    "cut_height": "int64",
+    "flaws": "string",
+    "quality_first_frame_ssim": "double",
+    "quality_last_frame_ssim": "double",
+    "quality_swap_margin": "double",
+    "quality_longest_freeze_s": "double",
+    "quality_black_s": "double",
+    "quality_flashes": "int64",
+    "quality_cuts": "int64",
+    "quality_flicker": "double",
+    "quality_conformity_flaws": "int64",
 }
 """What people build on, spelled a second time."""
 
@@ -164,6 +179,7 @@ def test_a_manifest_becomes_videos_tables_and_a_gallery_on_the_local_server(
         "storage": str(somebody.storage),
         "failures": [],
         "rejections": [],
+        "flaws": {},
         "notices": [],
     }
     assert "Traceback" not in done.stderr

@@ -17,7 +17,7 @@ from kf2v_pipeline.media.likeness import compare_ends, ssim
 from kf2v_pipeline.media.quality import Measured, Promise, measure_film
 from kf2v_pipeline.media.reel import read_reel
 
-STUDIO = Studio((256, 144), 90)
+STUDIO = Studio((320, 180), 90)
 PROMISE = Promise(duration_s=3, fps=30, ratio=16 / 9, silent=True)
 
 
@@ -138,3 +138,10 @@ def test_a_frame_of_another_shape_is_compared_as_the_service_cuts_it() -> None:
     likeness = compare_ends(pictures, as_file(tall), None)
     assert likeness.first is not None
     assert likeness.first > 0.9
+
+
+def test_a_film_whose_colours_alone_change_does_not_stand_still(tmp_path: Path) -> None:
+    """Blue becomes yellow, as bright as before."""
+    pictures = [np.full((144, 256, 3), (230 - 2 * n, 90, 90 + n // 5), np.uint8) for n in range(90)]
+    made = MadeFilm(pictures=pictures, first=pictures[0], last=pictures[-1])
+    assert "frozen" not in found(made, tmp_path)
