@@ -167,7 +167,9 @@ def test_a_manifest_becomes_videos_tables_and_a_gallery_on_the_local_server(
     done = somebody.does("run", manifest, "--json")
 
     assert done.returncode == 0, done.stderr
-    assert report_of(done) == {
+    report = report_of(done)
+    flaws = report.pop("flaws")
+    assert report == {
         "clips": 2,
         "stored": 2,
         "already_stored": 0,
@@ -179,7 +181,6 @@ def test_a_manifest_becomes_videos_tables_and_a_gallery_on_the_local_server(
         "storage": str(somebody.storage),
         "failures": [],
         "rejections": [],
-        "flaws": {},
         "notices": [],
     }
     assert "Traceback" not in done.stderr
@@ -190,6 +191,9 @@ def test_a_manifest_becomes_videos_tables_and_a_gallery_on_the_local_server(
     table = somebody.table()
     assert list(table.index) == ["wide", "tall"]
     assert list(table["status"]) == ["stored", "stored"]
+    assert table["quality_conformity_flaws"].sum() == 0
+    assert min(table["quality_first_frame_ssim"].min(), table["quality_last_frame_ssim"].min()) > 0.9
+    assert {name: ",".join(names) for name, names in flaws.items()} == dict(table["flaws"][table["flaws"] != ""])
     assert list(table["service"]) == ["local", "local"]
     assert list(table["prompt"]) == ["A slow pan, take 0", "A slow pan, take 1"]
     assert list(table["negative_prompt"]) == ["people", "people"]
