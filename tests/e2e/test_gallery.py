@@ -71,9 +71,7 @@ def fill(store: Store, folder: Path) -> None:
         a_row(2, status="failed", error_code="DataInspectionFailed", error_message="Not this one.", **frames),
         a_row(3, prompt=EVIL, title=EVIL, note=EVIL, **{EVIL: EVIL}),
         a_row(4, prompt=ASKED_IN_CHINESE, actual_prompt=TOLD_IN_CHINESE),
-        a_row(
-            5, prompt=ASKED, actual_prompt="Nothing of that is in here but words of its own, and many more than before"
-        ),
+        a_row(5, prompt=ASKED, actual_prompt=OTHER),
     ]
     for row in rows[:2]:
         store.put_file(film, row["video_path"])
