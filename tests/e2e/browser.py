@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Response, expect
+from playwright.sync_api import TimeoutError as Impatience
 
 PATIENCE_MS = 240_000
 """Longest wait for anything that a daemon or a run has to do first."""
@@ -25,8 +27,10 @@ class Browser:
         self._album = album
 
     def photograph(self, name: str) -> None:
-        """Keeps a screenshot."""
+        """Keeps a screenshot, of a page that has come to rest if it does within seconds."""
         self._album.mkdir(parents=True, exist_ok=True)
+        with suppress(Impatience):
+            self.page.wait_for_load_state("networkidle", timeout=5_000)
         self.page.screenshot(path=self._album / f"{name}.png")
 
     # Ways through the UI.
@@ -64,6 +68,12 @@ class Browser:
         dialog.get_by_text(clip_id, exact=True).first.click()
         return dialog
 
+    def close_dialog(self) -> None:
+        """Closes it by its button."""
+        dialog = self.page.get_by_role("dialog")
+        dialog.get_by_role("button", name="OK", exact=True).click()
+        expect(dialog).to_have_count(0)
+
     # What is done.
 
     def launch_job(self, job: str) -> None:
@@ -74,24 +84,44 @@ class Browser:
         self.page.get_by_role("button", name="Launch Run").click()
         self.page.wait_for_url("**/runs/*")
 
-    def materialize(self, partitions: str | None = None) -> None:
-        """Presses the asset's button and, where it has partitions, chooses among them: ``Failed``, for example."""
+    def materialize(self) -> None:
+        """Presses the button of an asset that has no partitions, and waits until its run has succeeded."""
         self.page.get_by_role("button", name="Materialize").first.click()
-        if partitions:
-            dialog = self.page.get_by_role("dialog")
-            dialog.get_by_role("button", name=partitions, exact=True).click()
-            dialog.get_by_role("button", name=re.compile("Launch")).click()
+        self.follow_run()
 
-    def is_on(self, automation: str) -> bool:
-        """Whether a sensor or a schedule is on, on the page of automations."""
-        return self._switch(automation).is_checked()
+    def materialize_partitions(self, which: str | None = None, *, photograph: str | None = None) -> None:
+        """The same for ``video``: for the partition that is open, or for ``Failed`` ones, for example.
+
+        Args:
+            photograph: Name of a screenshot of the filled dialog; None for none.
+        """
+        self.page.get_by_role("button", name="Materialize").first.click()
+        dialog = self.page.get_by_role("dialog")
+        if which:
+            dialog.get_by_role("button", name=which, exact=True).click()
+        launch = dialog.get_by_role("button", name=re.compile("^Launch"))
+        expect(launch).to_be_enabled()
+        if photograph:
+            self.photograph(photograph)
+        launch.click()
+
+    def follow_run(self) -> None:
+        """Goes to the run that was just launched, by the message that says so, and waits until it has succeeded."""
+        self._link("View").click()
+        self.page.wait_for_url("**/runs/*")
+        self.wait_for_run(ends="Success")
 
     def turn(self, automation: str, *, on: bool) -> None:
         """Turns a sensor or a schedule on or off, on the page of automations."""
-        switch = self._switch(automation)
-        expect(switch).to_be_checked(checked=not on)
-        switch.locator("..").click()  # the input itself is hidden below its label
-        expect(switch).to_be_checked(checked=on)
+        self.expect_turned(automation, on=not on)
+        with self.page.expect_response(_is_switching):  # the switch moves before it has an effect
+            self._switch(automation).locator("..").click()  # the input itself is hidden below its label
+        self.expect_turned(automation, on=on)
+
+    def expect_turned(self, automation: str, *, on: bool) -> None:
+        """Waits until a sensor or a schedule is shown as on or off; before its row is loaded, the switch is a dummy."""
+        expect(self._automation(automation)).to_contain_text(re.compile("Standard sensor|Scheduled"))
+        expect(self._switch(automation)).to_be_checked(checked=on)
 
     # What is seen.
 
@@ -122,6 +152,13 @@ class Browser:
     def _node(self, asset: str) -> Locator:
         return self.page.get_by_text(asset, exact=True).last
 
+    def _automation(self, name: str) -> Locator:
+        return self.page.locator("[data-index]").filter(has=self.page.get_by_text(name, exact=True))
+
     def _switch(self, automation: str) -> Locator:
-        row = self.page.locator("[data-index]").filter(has=self.page.get_by_text(automation, exact=True))
-        return row.locator("input[type=checkbox]").last
+        return self._automation(automation).locator("input[type=checkbox]").last
+
+
+def _is_switching(response: Response) -> bool:
+    """Whether it answers a request to start or stop a sensor or a schedule."""
+    return bool(re.search(r'"operationName":\s*"(Start|Stop)', response.request.post_data or ""))

@@ -63,11 +63,11 @@ def browse(chromium: str) -> Iterator[Callable[[Deployment], Browser]]:
 
 @pytest.fixture
 def deploy(tmp_path: Path) -> Iterator[Callable[..., Deployment]]:
-    """Makes a project of thirty clips; its server and its web UI are the test's to start, and stop with it."""
+    """Makes projects of thirty clips; server and web UI are the test's to start, and stop with it."""
     deployments = []
 
-    def deploy_one(**options: Any) -> Deployment:
-        write_batch(tmp_path, takes=3)
+    def deploy_one(*, clips: int = 30, **options: Any) -> Deployment:
+        write_batch(tmp_path, clips=clips)
         deployments.append(Deployment(folder=tmp_path, port=_free_port(), **options))
         return deployments[-1]
 

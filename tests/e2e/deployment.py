@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +32,16 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "data" / "manifest.csv"
 QUICK = {"stand_in": True, "submit_rps": 1000, "in_process": 6}
 """A service without the vendor's waits, whose films are cuts."""
+
+CATALOG = """\
+[services."{service}"]
+needs_key = false
+
+[services."{service}".models."wan2.2-kf2v-flash"]
+creates_per_second = 20
+tasks_in_process = 6
+"""
+"""An account that may do more at once than the vendor's own."""
 
 
 class LaggingClock:
@@ -53,8 +64,8 @@ def wait_for(what: str, condition: Callable[[], T | None], *, within_s: float = 
     return found
 
 
-def write_batch(folder: Path, *, takes: int) -> None:
-    """Writes a manifest of small photographs: each pair of the examples, so many times."""
+def write_batch(folder: Path, *, clips: int) -> None:
+    """Writes a manifest of small photographs: the pairs of the examples, again and again."""
     frames = folder / "frames"
     frames.mkdir(parents=True)
     for path in EXAMPLES.parent.glob("frames/*.jpg"):
@@ -62,18 +73,19 @@ def write_batch(folder: Path, *, takes: int) -> None:
             ImageOps.cover(image, (260, 260)).save(frames / path.name)
     with EXAMPLES.open(encoding="utf-8", newline="") as file:
         examples = list(csv.DictReader(file))
-    rows = [
-        {
-            "clip_id": f"{row['clip_id']}-{take}",
-            "first_frame": row["first_frame"],
-            "last_frame": row["last_frame"],
-            "prompt": f"{row['prompt']} Take {take}.",
-            "resolution": "480P",
-            "seed": take,
-        }
-        for take in range(1, takes + 1)
-        for row in examples
-    ]
+    rows = []
+    for number, row in enumerate(islice(cycle(examples), clips)):
+        take = 1 + number // len(examples)
+        rows.append(
+            {
+                "clip_id": f"{row['clip_id']}-{take}",
+                "first_frame": row["first_frame"],
+                "last_frame": row["last_frame"],
+                "prompt": f"{row['prompt']} Take {take}.",
+                "resolution": "480P",
+                "seed": take,
+            }
+        )
     write_rows(folder / "manifest.csv", rows)
 
 
@@ -125,12 +137,25 @@ class Deployment:
             manifest=str(self.manifest),
             storage=str(self.folder / "output"),
             home=self.folder / "home",
-            service=self.server.base_url if self.service == "url" else self.service,
+            service=self._service_name,
+            catalog=self.folder / "catalog.toml",
         )
+
+    @property
+    def _service_name(self) -> str:
+        assert self.server
+        return self.server.base_url if self.service == "url" else self.service
 
     def prompts(self) -> dict[str, str]:
         """What the manifest asks for, by clip."""
         return {row["clip_id"]: row["prompt"] for row in read_rows(self.manifest)}
+
+    def change_prompt(self, clip_id: str, prompt: str) -> None:
+        """What a person does to the manifest in an editor."""
+        write_rows(
+            self.manifest,
+            [row | {"prompt": prompt} if row["clip_id"] == clip_id else row for row in read_rows(self.manifest)],
+        )
 
     # The service.
 
@@ -142,6 +167,7 @@ class Deployment:
         options = {**QUICK, **scenario}
         self.server = LocalServer(self.folder / "home" / "server", scenario=Scenario(**options), clock=clock)
         self.server.__enter__()
+        (self.folder / "catalog.toml").write_text(CATALOG.format(service=self._service_name), encoding="utf-8")
 
     def billed_tasks(self) -> Counter[str]:
         """Tasks that the service bills, by prompt."""

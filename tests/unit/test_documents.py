@@ -55,3 +55,13 @@ def test_a_row_names_tests_that_exist_or_says_that_it_has_none(row: tuple[str, s
 def test_every_module_that_handles_something_is_there() -> None:
     named = {name for _, handled, _ in rows() for name in NAMED_MODULE.findall(handled)}
     assert sorted(name for name in named if not (PACKAGE / name).exists()) == []
+
+
+PICTURE = re.compile(r"!\[[^\]]+\]\(([^)]+)\)")
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_picture_that_a_document_shows_is_there(document: Path) -> None:
+    shown = PICTURE.findall(document.read_text("utf-8"))
+    assert [name for name in shown if not (document.parent / name).is_file()] == []
