@@ -261,7 +261,7 @@ def live(
 
 def settings_of(*, home: Path, storage: Path, manifest: Path, service: str) -> Settings:
     """The settings of one life; all lives of one story have the same."""
-    return Settings(manifest=str(manifest), storage=str(storage), home=home, service=service)
+    return Settings(manifest=str(manifest), storage=str(storage), home=home, service=service, quality=False)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -97,8 +97,9 @@ def deployments(folder: Path, blank: Path | None = None) -> Iterator[Any]:
     with open_instance(home / "dagster") as instance:
 
         def deploy_one(server: LocalServer, manifest: Path, **options: Any) -> Deployment:
-            places = {"storage": str(folder / "out"), "home": home}
-            settings = Settings(manifest=str(manifest), service=server.base_url, **places, **options)
+            # Measuring takes half a second of processor a film; the tests that are about it ask for it.
+            places: dict[str, Any] = {"storage": str(folder / "out"), "home": home, "quality": False}
+            settings = Settings(manifest=str(manifest), service=server.base_url, **{**places, **options})
             return Deployment(instance, settings)
 
         yield deploy_one

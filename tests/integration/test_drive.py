@@ -50,6 +50,7 @@ def open_project(tmp_path: Path) -> Iterator[OpenProject]:
                 storage=str(tmp_path / "out"),
                 home=tmp_path / "home",
                 service=server.base_url,
+                quality=False,
                 **settings,
             )
             return opened.enter_context(Project(chosen, local_address=refuse, tempo=QUICK))

@@ -127,6 +127,7 @@ def test_neither_key_nor_password_nor_signature_is_ever_shown() -> None:
         max_spend_per_day=amounts,
         frames=st.sampled_from(get_args(FrameMode)),
         fix_frames=st.booleans(),
+        quality=st.booleans(),
         long_prompts=st.sampled_from(get_args(PromptMode)),
         catalog=st.none() | paths,
         workspace=st.none() | texts,
