@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pyarrow as pa  # type: ignore[import-untyped]  # it ships no types
 
-from kf2v_pipeline.storage.layout import CROISSANT, DATASET_CARD, VIDEOS, VIDEOS_TABLE
+from kf2v_pipeline.storage.layout import CROISSANT, DATASET_CARD, FINGERPRINT_DIGITS, VIDEOS, VIDEOS_TABLE
 from kf2v_pipeline.storage.store import Store
 from kf2v_pipeline.storage.tables import Row, TableFile
 
@@ -126,9 +126,9 @@ def _describe(table: TableFile, rows: Sequence[Row], licence: str | None) -> dic
                 "@type": "cr:FileSet",
                 "@id": _FILMS,
                 "name": _FILMS,
-                "description": "The films as the service made them, and cuts that were made of them.",
+                "description": "The films as the service made them.",
                 "encodingFormat": "video/mp4",
-                "includes": f"{VIDEOS}/*/*.mp4",
+                "includes": f"{VIDEOS}/*/{'?' * FINGERPRINT_DIGITS}.mp4",  # cuts have longer names
             },
         ],
         "recordSet": [_clips(table.schema), _films()],

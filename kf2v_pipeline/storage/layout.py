@@ -14,6 +14,9 @@ DATASET_CARD = f"{VIDEOS}/README.md"
 CROISSANT = "croissant.json"
 VIDEOS_TABLE = "tables/videos.parquet"
 REJECTED_TABLE = "tables/rejected.parquet"
+FINGERPRINT_DIGITS = 12
+"""How much of a fingerprint names a file."""
+
 PREVIEWS = "previews"
 GALLERY = "gallery/index.html"
 GALLERY_DATA = "gallery/data"
@@ -66,4 +69,4 @@ def last_frame_path(clip_id: str, fingerprint: str) -> str:
 
 
 def _short(fingerprint: str) -> str:
-    return fingerprint[:12]
+    return fingerprint[:FINGERPRINT_DIGITS]

@@ -26,6 +26,7 @@ from kf2v_pipeline.storage.layout import (
     METADATA,
     VIDEOS,
     VIDEOS_TABLE,
+    cut_path,
     sidecar_path,
     video_path,
 )
@@ -242,6 +243,7 @@ def test_the_croissant_has_a_field_per_column_and_the_tables_own_digest(folder: 
 
 
 def test_the_films_that_the_croissant_names_are_the_tables(folder: Folder) -> None:
+    folder.store.write_bytes(cut_path("a", a_clip("a").fingerprint, "9:16", "crop"), b"no film of the service's")
     includes = described(folder)["distribution"][1]["includes"]
     films = {path.relative_to(folder.root).as_posix() for path in folder.root.glob(includes)}
     assert films == {row["video_path"] for row in folder.rows if row["video_path"]}
