@@ -5,6 +5,7 @@ Which size is ``domain.aspect``'s matter. No pixel is scaled: the film is cut, o
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from fractions import Fraction
@@ -20,7 +21,7 @@ from av.filter import Graph
 from av.video.stream import VideoStream
 
 from kf2v_pipeline.domain.aspect import Fit
-from kf2v_pipeline.errors import VideoError
+from kf2v_pipeline.errors import StorageError, VideoError
 
 CRF, PRESET = "20", "veryfast"
 """Visually clean: 45 dB and more against the film that is cut (``python -m bench fit``)."""
@@ -43,6 +44,15 @@ _CONTAINERS_OWN = frozenset({"major_brand", "minor_version", "compatible_brands"
 
 _MACROBLOCK_PX = 16
 
+_FIXES = {
+    errno.ENOSPC: "make room there and run again",
+    errno.EDQUOT: "make room there and run again",
+    errno.EACCES: "allow this user to read and write there",
+    errno.EPERM: "allow this user to read and write there",
+    errno.EROFS: "allow this user to read and write there",
+}
+"""What mends an error of this machine, by its number; any other is taken for the film's own."""
+
 
 class Way(Enum):
     """How a cut was made."""
@@ -64,7 +74,8 @@ def fit_film(
         tags: More tags for the file.
 
     Raises:
-        VideoError: The film can't be read, or the cut can't be written.
+        StorageError: This machine has no room for the cut, or does not let us write there. It is no flaw of the film.
+        VideoError: The film can't be read, or can't be cut so.
     """
     try:
         if fit == "crop" and _crop_header(source, target, size, tags or {}):
@@ -73,6 +84,8 @@ def fit_film(
             _tag(film, cut, tags or {})
             _encode(film, cut, size, fit)
     except (FFmpegError, OSError) as error:
+        if fix := _FIXES.get(error.errno or 0):
+            raise StorageError(str(error.filename or target), str(error.strerror), fix) from error
         raise VideoError(f"the film can't be cut ({error.strerror})") from error
     except IndexError:
         raise VideoError("the file has no video stream") from None

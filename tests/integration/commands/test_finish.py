@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from kf2v_pipeline.workflow.project import Project
 from kf2v_pipeline.workflow.tables import refresh_tables
 
 WriteManifest = Callable[..., Path]
+
+NOBODY_WRITES = Path("/sys/kernel")
 
 
 def rows_of(project: Project) -> dict[str, dict[str, Any]]:
@@ -100,6 +103,27 @@ def test_a_cut_that_can_not_be_made_is_a_notice_and_tried_once(
     assert "choose another aspect" in (cut.flaw or "")
     assert project.finisher.finish_missing(project.wanted(), {"a": attempt}) == ()
     assert rows_of(project)["a"]["cut_path"] is None
+
+
+@pytest.mark.skipif(not NOBODY_WRITES.is_dir(), reason="only Linux has a folder that root can't write to either")
+def test_a_cut_that_has_no_place_on_this_machine_is_told_and_tried_again(
+    office: Office, service: Service, write_manifest: WriteManifest
+) -> None:
+    manifest = write_manifest("a")
+    project = office.open(service.base_url, manifest)
+    with service.over():
+        office.drive(project)
+    write_manifest("a", aspect="1:1")
+    take_in_manifest(project)
+    (attempt,) = project.ledger.attempts()
+
+    told = replace(project.finisher, folder=NOBODY_WRITES).finish_missing(project.wanted(), {"a": attempt})
+
+    assert [sentence.partition(" Storage ")[0] for sentence in told] == [
+        "Clip a: its video is stored, and could not be finished:"
+    ]
+    assert project.ledger.cuts([attempt.attempt_id]) == {}
+    assert rows_of(project)["a"]["cut_path"].endswith(".1x1.crop.mp4")
 
 
 def test_what_is_missing_is_made_up_for_when_the_tables_are_written(

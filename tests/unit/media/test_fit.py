@@ -12,7 +12,7 @@ import pytest
 from made_films import Studio, slow_pan, write_film
 
 from kf2v_pipeline.domain.aspect import cut_size
-from kf2v_pipeline.errors import VideoError
+from kf2v_pipeline.errors import StorageError, VideoError
 from kf2v_pipeline.media.fit import Way, film_size, fit_film, read_tags
 
 MakeFilm = Callable[..., Path]
@@ -122,3 +122,10 @@ def test_what_is_no_film_is_refused(tmp_path: Path) -> None:
     (tmp_path / "film.mp4").write_bytes(b"<html>")
     with pytest.raises(VideoError, match="can't be cut"):
         fit_film(tmp_path / "film.mp4", tmp_path / "cut.mp4", size=(16, 16), fit="pad")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+def test_a_full_disk_is_no_flaw_of_the_film(film: Path, fit: Any) -> None:
+    with pytest.raises(StorageError, match=r"^Storage /dev/full: No space left on device; make room there and run ag"):
+        cut(film, Path("/dev/full"), "1:1", fit)
