@@ -199,6 +199,12 @@ def test_a_comparison_holds_both_prompts_whole_also_where_words_have_no_spaces(p
     assert len(parts) > 3
 
 
+def test_an_address_that_names_no_clip_shows_the_clips(page: Page) -> None:
+    page.goto(f"{page.url}#50%")  # a percent sign that begins no byte
+    page.reload()
+    expect(page.locator(".card h2").first).to_have_text("Title 0")
+
+
 def test_prompts_that_share_too_little_stand_below_each_other(page: Page) -> None:
     page.goto(f"{page.url}#clip-5")
     page.reload()

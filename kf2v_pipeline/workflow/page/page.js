@@ -151,7 +151,8 @@ addEventListener("scroll", () => {
 }, { passive: true });
 
 // A link to a clip opens it as soon as it is there.
-let asked = decodeURIComponent(location.hash.slice(1));
+let asked = "";
+try { asked = decodeURIComponent(location.hash.slice(1)); } catch { /* it names no clip */ }
 function openAsked() {
   if (!asked) return;
   const number = clips.findIndex((clip) => clip && clip.clip_id === asked);
