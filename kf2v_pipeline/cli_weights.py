@@ -8,6 +8,9 @@ import click
 
 from kf2v_pipeline.command import UNUSABLE, Sentences, end, read_settings
 
+_SHORTLY: dict[str, Any] = {"retries": 0, "timeout_s": 5, "limit_s": 30}
+"""``make run`` waits for it."""
+
 
 @click.command()
 @click.option("--home", metavar="DIR", help="Folder of the state on this machine (default .kf2v).")
@@ -23,7 +26,7 @@ def weights(only_try: bool, **flags: Any) -> None:
                 click.echo(f"The learned flow's weights are in {directory / 'weights'} already.")
             return
         try:
-            path = fetch_weights(directory, retries=0 if only_try else 3, timeout_s=5 if only_try else 15)
+            path = fetch_weights(directory, **(_SHORTLY if only_try else {}))
         except (WeightsError, OSError) as error:
             if not only_try:
                 end(f"{error} The local renderer goes on without them.", UNUSABLE)

