@@ -103,6 +103,7 @@ class Backend:
             failure=failure,
             vanishes=fault is not None and fault.kind == "vanish",
             stand_in=self._scenario.stand_in,
+            stand_in_px=self._scenario.stand_in_px,
         )
         self._created += 1
         self._remember(task)

@@ -53,6 +53,7 @@ class Scenario:
         seed: Of everything that is drawn.
         speed: Seconds of the server's clock in one real second; quotas and expiry follow that clock too.
         stand_in: Films are cheap cuts between the frames, not renderings.
+        stand_in_px: Longest side of such films; 0 for the size of the vendor's rule. Small ones cost nothing to look at.
         pending_s: Least time that a task is PENDING.
         check_s: How long after its creation a task with bad values turns FAILED.
         durations: The first that matches a task's prompt counts; none means as fast as it renders.
@@ -72,6 +73,7 @@ class Scenario:
     seed: int = 0
     speed: float = 1.0
     stand_in: bool = False
+    stand_in_px: int = 0
     pending_s: float = 0.0
     check_s: float = 0.3
     durations: tuple[Duration, ...] = ()
@@ -92,6 +94,8 @@ class Scenario:
             raise ValueError(f"surplus is 'queue' or 'reject', not {self.surplus!r}")
         if self.speed <= 0:
             raise ValueError("speed must be more than 0")
+        if self.stand_in_px < 0 or self.stand_in_px % 2:
+            raise ValueError("stand_in_px is an even number of pixels, or 0")
         _check_limit("submit_rps", self.submit_rps)
         _check_limit("in_process", self.in_process)
         if not isinstance(self.keys, tuple) or not all(isinstance(key, str) for key in self.keys):

@@ -44,6 +44,7 @@ class Task:
         runs_for: Scripted least time between its start and its end.
         vanishes: Whether every look at it says UNKNOWN, by script.
         stand_in: Whether its film is a cheap cut between the frames, not a rendering.
+        stand_in_px: Longest side of that cut; 0 for the size of the vendor's rule.
         scheduled_at: When it began to run.
         ready_at: When its film was there.
         downloaded: Whether its film was ever asked for.
@@ -73,6 +74,7 @@ class Task:
     runs_for: timedelta = timedelta(0)
     vanishes: bool = False
     stand_in: bool = False
+    stand_in_px: int = 0
     scheduled_at: datetime | None = None
     ready_at: datetime | None = None
     ended_at: datetime | None = None

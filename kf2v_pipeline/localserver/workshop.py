@@ -116,6 +116,8 @@ class Workshop:
             path = self._videos / f"{task.task_id}.mp4"
             return path if path.exists() else None
         width, height = output_size(*(task.first_size or (1, 1)), task.resolution)
+        if task.stand_in_px:
+            width, height = (max(2, side * task.stand_in_px // max(width, height) // 2 * 2) for side in (width, height))
         what = f"{task.first_frame} {task.last_frame} {width} {height} {task.film_s}"
         path = self._videos / f"{STAND_IN}{hashlib.sha256(what.encode()).hexdigest()[:32]}.mp4"
         async with self._cutting:

@@ -62,6 +62,7 @@ def test_json_and_toml_say_the_same(tmp_path: Path) -> None:
         ({"speed": "fast"}, "speed in a scenario is a float"),
         ({"seed": 1.5}, "seed in a scenario is a int"),
         ({"stand_in": 1}, "stand_in in a scenario is a bool"),
+        ({"stand_in_px": 63}, "an even number of pixels"),
         ({"speed": 0}, "more than 0"),
         ({"in_process": {"wan2.2-kf2v-flsh": 1}}, "did you mean wan2.2-kf2v-flash?"),
         ({"submit_rps": 0}, "at least 1"),

@@ -55,6 +55,15 @@ def test_a_film_is_really_rendered_even_if_a_restart_comes_between(serve: Serve)
         assert (stream.average_rate, sum(1 for _ in container.decode(stream))) == (30, 150)
 
 
+def test_a_stand_in_has_the_longest_side_that_its_scenario_says(serve: Serve) -> None:
+    asker = serve(Scenario(stand_in=True, stand_in_px=64))
+    film = asker.download(asker.get(asker.task())["video_url"]).content
+    with av.open(io.BytesIO(film)) as container:
+        stream = container.streams.video[0]
+        assert (max(stream.width, stream.height), stream.width > stream.height) == (64, True)
+        assert (stream.average_rate, sum(1 for _ in container.decode(stream))) == (30, 150)
+
+
 def test_films_come_by_range(serve: Serve) -> None:
     asker = serve()
     url = asker.get(asker.task())["video_url"]
