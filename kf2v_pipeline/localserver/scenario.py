@@ -53,7 +53,7 @@ class Scenario:
         seed: Of everything that is drawn.
         speed: Seconds of the server's clock in one real second; quotas and expiry follow that clock too.
         stand_in: Films are cheap cuts between the frames, not renderings.
-        stand_in_px: Longest side of such films; 0 for the size of the vendor's rule. Small ones cost nothing to look at.
+        stand_in_px: Longest side of such films, so that looking at one costs nothing; 0 for the vendor's size.
         pending_s: Least time that a task is PENDING.
         check_s: How long after its creation a task with bad values turns FAILED.
         durations: The first that matches a task's prompt counts; none means as fast as it renders.

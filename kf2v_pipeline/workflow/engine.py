@@ -105,7 +105,7 @@ class Engine:
         self._undecided = {clip.clip_id: clip for clip in clips}
         self._asked = dict.fromkeys(asked, 0)
         self.listener.begun(len(clips))
-        self._others = self._leftovers.clip_ids() - self._undecided.keys()
+        self._others = self._leftovers.clip_ids()
         if not clips and not self._others:
             return self._report()
         dismiss_the_dead(self.ledger, at=self.clock(), stale_after=self.tempo.stale_after)
@@ -285,11 +285,11 @@ class Engine:
         told = False
         while waiting or self._others:
             claim = self.ledger.claim(
-                self.driver.owner, [*waiting, *self._others], at=self.clock(), stale_after=self.tempo.stale_after
+                self.driver.owner, waiting.keys() | self._others, at=self.clock(), stale_after=self.tempo.stale_after
             )
             self._held |= claim.mine
+            await self._follow(claim.mine)  # first: a clip that is decided already would be given up else
             await self._admit([clip for clip in waiting.values() if clip.clip_id in claim.mine])
-            await self._follow(claim.mine)
             waiting = {clip_id: clip for clip_id, clip in waiting.items() if clip_id not in claim.mine}
             self._others = frozenset()  # whoever holds one of them follows it
             self._check_end()
@@ -324,20 +324,26 @@ class Engine:
             attempt = newest.get(clip.clip_id)
             if attempt and clip.clip_id in self._asked and not attempt.is_open:
                 self._asked[clip.clip_id] = attempt.number
-            stands = standing(attempt, tries=self.tries(attempt) if attempt else None)
-            if attempt is None or stands is Standing.PLANNED:
-                (await self._lane(clip)).plan(clip, retry_at(attempt) if attempt else None)
-            elif stands is Standing.IN_FLIGHT:
-                (await self._lane(clip)).resume(clip, attempt)
-            elif stands is Standing.STORED:
-                try:
-                    await self._keep(clip, attempt)
-                except StorageError as error:
-                    self.leave(clip, "StorageRefused", f"Its video left the storage and can't be put back: {error}")
-            elif clip.clip_id in self._asked:
-                (await self._lane(clip)).plan(clip, None)
-            else:
-                self._end(clip, Verdict.FAILED, attempt, attempt.error_code, attempt.error_message)
+            try:
+                await self._begin(clip, attempt)
+            except StorageError as error:
+                self.leave(clip, "StorageRefused", f"Its video left the storage and can't be put back: {error}")
+            except SettingsError as error:  # one service that can't be used any more must not keep the others waiting
+                self.leave(clip, "ServiceUnusable", str(error))
+
+    async def _begin(self, clip: Clip, attempt: Attempt | None) -> None:
+        """What is to be done with a clip that this drive holds, by its newest attempt."""
+        stands = standing(attempt, tries=self.tries(attempt) if attempt else None)
+        if attempt is None or stands is Standing.PLANNED:
+            (await self._lane(clip)).plan(clip, retry_at(attempt) if attempt else None)
+        elif stands is Standing.IN_FLIGHT:
+            (await self._lane(clip)).resume(clip, attempt)
+        elif stands is Standing.STORED:
+            await self._keep(clip, attempt)
+        elif clip.clip_id in self._asked:
+            (await self._lane(clip)).plan(clip, None)
+        else:
+            self._end(clip, Verdict.FAILED, attempt, attempt.error_code, attempt.error_message)
 
     async def _follow(self, clip_ids: Collection[str]) -> None:
         """Takes over what is left of clips that this drive holds, from before their rows changed or went."""

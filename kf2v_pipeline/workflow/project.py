@@ -136,9 +136,12 @@ class Project:
             if standing(attempt) is not Standing.FAILED
         ]
         leftovers = [each for each in self.ledger.leftovers(self.manifest_name) if self._can_look_at(each.clip)]
+        holders = self.ledger.holders(at=self.clock(), stale_after=self.stale_after) if leftovers else {}
         return Waiting(
             count=sum(untried.values()) + len(tried) + len(leftovers),
-            owners=frozenset({*untried, *(owner for _, owner in tried)}),
+            owners=frozenset(
+                {*untried, *(owner for _, owner in tried), *(holders.get(each.clip.clip_id) for each in leftovers)}
+            ),
             attempts=tuple(attempt for attempt, _ in tried),
             leftovers=len(leftovers),
         )

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from kf2v_pipeline.domain.attempt import FactKind
 from kf2v_pipeline.domain.clip import Clip, Frame
 from kf2v_pipeline.domain.reading import Created, ListedTask, Reading, TaskPage, TaskStatus, Usage
-from kf2v_pipeline.errors import NotSent, ReplyLost, ServiceError, TransportError
+from kf2v_pipeline.errors import NotSent, ReplyLost, ServiceError, SettingsError, TransportError
 from kf2v_pipeline.storage.layout import video_path
 from kf2v_pipeline.storage.ledger import Ledger
 from kf2v_pipeline.storage.store import Store
@@ -356,16 +356,22 @@ class Night:
         self.collector: Any = SimCollector()
         self.tempo = Tempo()
         self.notices: list[str] = []
+        self.unusable: set[str] = set()
         self.ledger = Ledger.open(f"sqlite:///{folder / 'ledger.db'}")
         self.store = Store.open(str(folder / "out"))
         self.clips = [make_clip(number) for number in range(clips)] if isinstance(clips, int) else clips
         self.ledger.want("manifest.csv", self.clips, at=self.wan.now())
 
+    def _connect(self, service: str) -> Any:
+        if service in self.unusable:
+            raise SettingsError("DASHSCOPE_API_KEY", f"the service {service} needs an API key", "set it")
+        return _opened(self.wan)
+
     def drive(self, *, for_s: float | None = None) -> DriveReport:
         engine = Engine(
             ledger=self.ledger,
             store=self.store,
-            connect=lambda _name: _opened(self.wan),  # type: ignore[arg-type, return-value]  # simulated
+            connect=self._connect,  # type: ignore[arg-type]  # simulated
             collector=self.collector,
             clock=self.wan.now,
             listener=Hearer(self.notices),

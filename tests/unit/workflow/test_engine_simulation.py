@@ -131,3 +131,18 @@ def test_a_task_that_the_list_shows_is_not_gone_whatever_a_lagging_replica_says(
 
     night.assert_nothing_was_paid_twice_or_lost()
     night.close()
+
+
+def test_a_service_that_cannot_be_used_any_more_keeps_no_clip_of_another_one_waiting(tmp_path: Path) -> None:
+    clips = [make_clip(0).evolve(service="singapore"), make_clip(1)]
+    night = Night(tmp_path, 0, clips=clips)
+    night.unusable = {"singapore"}
+
+    report = night.drive()
+
+    assert [outcome.verdict for outcome in map(report.outcomes.get, ("c000", "c001")) if outcome] == [
+        Verdict.LEFT,
+        Verdict.STORED,
+    ]
+    assert report.outcomes["c000"].code == "ServiceUnusable"
+    night.close()

@@ -179,3 +179,17 @@ def test_tasks_that_nobody_looks_at_hold_no_place_in_the_quota_for_long(tmp_path
     assert report.of(Verdict.STORED)
     assert {attempt.state for attempt in night.ledger.attempts()} == {State.SUBMITTED, State.STORED}
     night.close()
+
+
+@pytest.mark.parametrize("fate", ["fine", "fails"])
+def test_the_old_video_is_stored_although_the_new_row_is_decided_already(fate: str, night: Night) -> None:
+    night.drive(for_s=3)
+    night.wan.unreadable = {"task-0"}
+    night.wan.script = {"Another take": [fate] * 3}
+    want(night, make_clip(0, prompt="Another take"))
+    night.drive(for_s=3600)
+    night.wan.unreadable = set()
+
+    night.drive()
+
+    assert states(night)["Take 0"] == "stored"
