@@ -11,17 +11,19 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from kf2v_pipeline.domain.attempt import Attempt, FactKind, Remedy
+from kf2v_pipeline.domain.attempt import OPEN_STATES, Attempt, FactKind, Remedy
 from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.reading import TaskStatus
 from kf2v_pipeline.errors import ServiceError, SettingsError, StorageError, TransportError, VideoError
 from kf2v_pipeline.media.probe import Film, probe
 from kf2v_pipeline.storage.layout import sidecar_path, video_path
+from kf2v_pipeline.storage.ledger import Ledger
 from kf2v_pipeline.storage.sidecar import read_sidecar, write_sidecar
 from kf2v_pipeline.storage.store import Store
 from kf2v_pipeline.wan.client import WanClient
 from kf2v_pipeline.wan.wire import describe_create
 from kf2v_pipeline.workflow.desk import Desk
+from kf2v_pipeline.workflow.driver import living_drivers
 from kf2v_pipeline.workflow.finish import Finisher
 from kf2v_pipeline.workflow.picture import write_previews
 
@@ -49,6 +51,20 @@ class Collector:
         self._finisher = finisher
         self._refused: dict[str, str] = {}
         self._waits: dict[str, timedelta] = {}
+
+    def sweep(self, ledger: Ledger, *, at: datetime, stale_after: timedelta) -> None:
+        """Removes what processes that died left lying here: films of attempts that are decided, and half-made copies.
+
+        Nothing is removed while a driver lives, since it may be at work with them.
+        """
+        found = list(self._incoming.glob("*"))
+        if not found or living_drivers(ledger, at=at, stale_after=stale_after):
+            return
+        open_ids = {attempt.attempt_id for attempt in ledger.attempts(states=OPEN_STATES)}
+        for path in found:
+            if path.stem not in open_ids:
+                with suppress(OSError):  # it is only in the way
+                    path.unlink()
 
     async def collect(self, desk: Desk, client: WanClient, clip: Clip, attempt: Attempt, video_url: str | None) -> None:
         """Tries once to store the video of a succeeded attempt, and then ends its clip.

@@ -109,6 +109,7 @@ class Engine:
         if not clips and not self._others:
             return self._report()
         dismiss_the_dead(self.ledger, at=self.clock(), stale_after=self.tempo.stale_after)
+        self.collector.sweep(self.ledger, at=self.clock(), stale_after=self.tempo.stale_after)
         self.ledger.enlist(self.driver, at=self.clock())
         try:
             async with AsyncExitStack() as stack:

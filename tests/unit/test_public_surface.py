@@ -21,7 +21,7 @@ PUBLIC_NAMES = {
 }
 """Spelled a second time, so that none comes or goes by accident."""
 
-COMMANDS = {"run", "plan", "status", "serve", "ui", "adopt", "cancel", "resolve"}
+COMMANDS = {"run", "plan", "status", "serve", "ui", "adopt", "cancel", "resolve", "weights"}
 
 SLOW_TO_IMPORT = ("dagster", "pandas", "pyarrow", "sqlalchemy", "av", "cv2")
 

@@ -314,6 +314,9 @@ class SimCollector:
     def __init__(self) -> None:
         self.videos: dict[str, str] = {}
 
+    def sweep(self, *_args: Any, **_options: Any) -> None:
+        """Nothing lies anywhere."""
+
     async def collect(self, desk: Any, client: Any, clip: Clip, attempt: Any, video_url: str | None) -> None:
         await asyncio.sleep(1)
         self.videos[clip.clip_id] = attempt.task_id
