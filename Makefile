@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# One more than processors: half of the time of the tests is waiting for processes.
+WORKERS = $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: run test check ui e2e chaos bench clean lock help
@@ -17,7 +19,7 @@ ui: $(VENV)/.run ## Open Dagster's web UI on the same instance: http://127.0.0.1
 	$(BIN)/kf2v ui
 
 test: $(VENV)/.dev ## Run the tests
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 check: $(VENV)/.dev ## Lint, format, types and layers
 	$(BIN)/ruff check .

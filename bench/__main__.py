@@ -9,7 +9,12 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SHORT = {"localserver": ["--seconds", "6"], "render": ["--only", "quality"]}
+SHORT = {
+    "dagster_overhead": ["--clips", "200", "--runs", "10", "--plain", "50"],
+    "localserver": ["--seconds", "6"],
+    "render": ["--only", "quality"],
+    "scale": ["--sizes", "1000", "10000"],
+}
 """Short settings, for those that have any."""
 
 

@@ -269,11 +269,12 @@ class LedgerMachine(RuleBasedStateMachine):
         assert living == {owner for owner, beat_at in self.beats.items() if beat_at >= self.now - STALE}
 
 
-def test_the_ledger_agrees_with_its_model_whatever_happens(url: str) -> None:
+@pytest.mark.parametrize("stories", [25, pytest.param(250, marks=pytest.mark.chaos)])
+def test_the_ledger_agrees_with_its_model_whatever_happens(stories: int, url: str) -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]  # hypothesis leaves it without types
         lambda: LedgerMachine(url),
         settings=settings(
-            max_examples=60,
+            max_examples=stories,
             stateful_step_count=50,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
