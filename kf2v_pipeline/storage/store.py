@@ -167,11 +167,8 @@ class Store:
         Raises:
             StorageError: There is no such file, or it can't be read.
         """
-        digest = hashlib.sha256()
         with self._refusals(path), self._fs.open(self._full(path), "rb") as file:
-            for chunk in iter(lambda: file.read(1 << 20), b""):
-                digest.update(chunk)
-        return digest.hexdigest()
+            return sha256_of(file)
 
     def write_bytes(self, path: str, data: bytes) -> None:
         """Puts a file in place, whole, over one of the same name."""
@@ -224,6 +221,14 @@ class Store:
             raise
         except Exception as error:  # noqa: BLE001  # each backend has an error family of its own, none is imported here
             raise _refusal(f"{self.url.rstrip('/')}/{path}", error) from None
+
+
+def sha256_of(file: BinaryIO) -> str:
+    """Digest of what is left to read of a file, however large it is: 64 hex digits."""
+    digest = hashlib.sha256()
+    for chunk in iter(lambda: file.read(1 << 20), b""):
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _walk(folder: str) -> Iterator[tuple[str, int]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -19,7 +18,7 @@ from kf2v_pipeline.media.probe import Film, probe
 from kf2v_pipeline.storage.layout import sidecar_path, video_path
 from kf2v_pipeline.storage.ledger import Ledger
 from kf2v_pipeline.storage.sidecar import read_sidecar, write_sidecar
-from kf2v_pipeline.storage.store import Store
+from kf2v_pipeline.storage.store import Store, sha256_of
 from kf2v_pipeline.wan.client import WanClient
 from kf2v_pipeline.wan.wire import describe_create
 from kf2v_pipeline.workflow.desk import Desk
@@ -216,11 +215,8 @@ def _request_of(client: WanClient, clip: Clip) -> Mapping[str, Any] | None:
 
 
 def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        for chunk in iter(lambda: file.read(1 << 20), b""):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return sha256_of(file)
 
 
 def _start_byte(part: Path) -> int:
