@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any, NamedTuple
 
 import dagster as dg
@@ -10,7 +9,7 @@ from pydantic import Field
 
 from kf2v_pipeline.domain.attempt import OPEN_STATES
 from kf2v_pipeline.domain.clip import Clip
-from kf2v_pipeline.domain.price import Budget, Money
+from kf2v_pipeline.domain.price import Money
 from kf2v_pipeline.orchestration.checks import report_video_checks
 from kf2v_pipeline.orchestration.events import what_to_do
 from kf2v_pipeline.orchestration.interrupt import run_interruptibly
@@ -25,13 +24,10 @@ from kf2v_pipeline.workflow.project import Project
 STOPPED_TAG = "kf2v/stopped"
 """On a run that left clips although it had time: the first reason's code. The clip sensor then waits a while."""
 
-NOTHING = Budget(per_run=Decimal(0))
-"""The budget of a run that only finishes what was begun: clips that need a new task are left to another run."""
-
 _SHOWN = 20
 """Failed clips that a message names, and a table of a run shows."""
 
-_IN_TIME = ("SliceEnded", "TakenOver")
+_IN_TIME = ("SliceEnded", "TakenOver", "BuysNothing")
 """Reasons for which a clip is left in good order."""
 
 
@@ -107,13 +103,13 @@ def build_render_ops(names: Names) -> RenderOps:
 
 
 def drive_clips(
-    context: dg.OpExecutionContext, names: Names, batch: dict[str, Any], *, budget: Budget | None = None
+    context: dg.OpExecutionContext, names: Names, batch: dict[str, Any], *, buys: bool = True
 ) -> list[dict[str, Any]]:
     """Drives a batch's clips until they are decided, or its time is over.
 
     Args:
         batch: ``clip_ids`` to drive, those of them that were ``asked`` for by name, and the ``slice_minutes``.
-        budget: The most that may be spent; None for what the settings say.
+        buys: Whether tasks may be created; else only what was begun is finished, and the rest is left to another run.
 
     Returns:
         A line for each clip that failed, and for each reason for which clips were left: ``clip``, ``code``, ``reason``,
@@ -124,14 +120,14 @@ def drive_clips(
     storyteller = Storyteller(context, names, project)  # asks what Dagster was told after the clips were read
     minutes: int = batch["slice_minutes"]
     until = project.clock() + timedelta(minutes=minutes) if minutes else None
-    engine = project.engine(clips, storyteller, run_id=context.run_id, budget=budget)
+    engine = project.engine(clips, storyteller, run_id=context.run_id, buys=buys)
     try:
         report = run_interruptibly(engine.drive(clips, asked=batch["asked"], until=until))
     except KeyboardInterrupt:
         context.log.warning(_farewell(project, clips))
         raise
     context.log.info(_summary(report))
-    stopped = _stopped(report, is_buying=budget is not NOTHING)
+    stopped = _stopped(report)
     failures = [_failed_line(outcome) for outcome in report.of(Verdict.FAILED)] + stopped
     context.add_output_metadata(_run_metadata(report, failures))
     if stopped:
@@ -167,22 +163,19 @@ def _failed_line(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _stopped(report: DriveReport, *, is_buying: bool) -> list[dict[str, Any]]:
+def _stopped(report: DriveReport) -> list[dict[str, Any]]:
     """A line for each reason for which clips were left although there was time; a stopped lane is one."""
     left = [outcome for outcome in report.of(Verdict.LEFT) if outcome.code not in _IN_TIME]
     reasons = dict.fromkeys((str(outcome.code), str(outcome.message)) for outcome in left)
-    return [
-        {"clip": "", "code": code, "reason": reason, "what_to_do": ""}
-        for code, reason in reasons
-        if is_buying or code != "BudgetReached"
-    ]
+    return [{"clip": "", "code": code, "reason": reason, "what_to_do": ""} for code, reason in reasons]
 
 
 def _failure(failures: list[dict[str, Any]]) -> dg.Failure:
     clips = [line for line in failures if line["clip"]]
     words = [f"{line['clip']} ({line['code']}: {line['reason']})" for line in clips]
     stops = [line["reason"] for line in failures if not line["clip"]]
-    parts = ([f"{counted(len(clips), 'clip')} failed: {_listed(words, '; ')}."] if clips else []) + stops
+    count = len({line["clip"] for line in clips})  # a clip may have lost several videos
+    parts = ([f"{counted(count, 'clip')} failed: {_listed(words, '; ')}."] if clips else []) + stops
     shown = table(failures[:_SHOWN], ("clip", "code", "reason", "what_to_do"))
     return dg.Failure(" ".join(parts), metadata={"failed": shown}, allow_retries=False)
 

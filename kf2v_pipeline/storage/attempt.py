@@ -129,14 +129,22 @@ class Attempts(Database):
         *,
         states: Collection[State] | None = None,
         lane: str | None = None,
+        manifest: str | None = None,
     ) -> tuple[Attempt, ...]:
-        """Attempts in the order in which they were prepared; None does not narrow them down."""
+        """Attempts in the order in which they were prepared; None does not narrow them down.
+
+        Args:
+            manifest: Only for clips that this manifest named last, whether it still wants them or not.
+        """
         table = schema.attempt.c
         query = _ATTEMPT
         if states is not None:
             query = query.where(table.state.in_(states))
         if lane is not None:
             query = query.where(table.lane == lane)
+        if manifest is not None:
+            named = select(schema.clip.c.clip_id).where(schema.clip.c.manifest == manifest)
+            query = query.where(table.clip_id.in_(named))
         with self._read() as connection:
             if clip_ids is None:
                 found = [_attempt(row) for row in connection.execute(query)]

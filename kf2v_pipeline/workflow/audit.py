@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from kf2v_pipeline.domain.attempt import Attempt, State
 from kf2v_pipeline.errors import StorageError
-from kf2v_pipeline.storage.layout import VIDEOS
+from kf2v_pipeline.storage.layout import VIDEOS, video_path
 from kf2v_pipeline.storage.store import Store
 from kf2v_pipeline.workflow.project import Project
 
@@ -17,20 +17,34 @@ _WORKERS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
+class Loss:
+    """A video that was paid for and is not as it was stored.
+
+    Attributes:
+        what: What is wrong with its file, in a sentence.
+    """
+
+    clip_id: str
+    what: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Audit:
     """What the storage holds of what the ledger says.
 
     Attributes:
         intact: Videos that are there as they were stored.
-        missing: What is wrong with the others, in a sentence, by clip_id.
+        missing: The others, by path: a clip whose row changed has several videos, and may lose each of them.
     """
 
     intact: int
-    missing: Mapping[str, str]
+    missing: Mapping[str, Loss]
 
 
 def audit_storage(project: Project, *, every_byte: bool = False) -> Audit:
-    """Compares every stored attempt with its file.
+    """Compares every stored attempt of this manifest's clips, retired ones among them, with its file.
+
+    Clips that another manifest named last may lie in another storage, and are left to its own audit.
 
     Args:
         every_byte: Whether files are read and their digests compared; else only their sizes are.
@@ -40,16 +54,24 @@ def audit_storage(project: Project, *, every_byte: bool = False) -> Audit:
     """
     store = project.store
     sizes = store.sizes(VIDEOS)
-    attempts = project.ledger.attempts(states={State.STORED})
+    attempts = project.ledger.attempts(states={State.STORED}, manifest=project.manifest_name)
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="audit") as pool:
         found = list(pool.map(lambda attempt: _look(store, attempt, sizes, every_byte=every_byte), attempts))
-    flawed = {attempt.clip_id: flaw for attempt, flaw in zip(attempts, found, strict=True) if flaw is not None}
-    return Audit(intact=found.count(None), missing=flawed)
+    missing = {
+        _path_of(attempt): Loss(clip_id=attempt.clip_id, what=what)
+        for attempt, what in zip(attempts, found, strict=True)
+        if what is not None
+    }
+    return Audit(intact=found.count(None), missing=missing)
+
+
+def _path_of(attempt: Attempt) -> str:
+    return attempt.video_path or video_path(attempt.clip_id, attempt.fingerprint)
 
 
 def _look(store: Store, attempt: Attempt, sizes: Mapping[str, int], *, every_byte: bool) -> str | None:
     """What is wrong with an attempt's file; None where it is as it was stored."""
-    path = attempt.video_path or ""
+    path = _path_of(attempt)
     if path not in sizes:
         return f"{path} is paid for, and not in the storage any more."
     if attempt.size_bytes is not None and sizes[path] != attempt.size_bytes:

@@ -24,6 +24,7 @@ class Desk(Protocol):
     driver: Driver
     tempo: Tempo
     budget: Budget
+    buys: bool
     frames: FrameSender
 
     def tries(self, attempt: Attempt) -> int:

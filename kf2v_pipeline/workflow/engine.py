@@ -41,6 +41,7 @@ class Engine:
     Args:
         connect: Makes the client of a service, by the service's name; the engine enters and leaves it.
         budget: Most that may be spent; where there is a limit, nothing is bought whose price is not known.
+        buys: Whether tasks may be created; else only what was begun is finished, and clips that need a task are left.
         frames: Hands frames to the service; None for one that knows no manifest.
         manifest: Whose leftovers are followed whatever clips are driven; None for those of the driven clips alone.
     """
@@ -57,6 +58,7 @@ class Engine:
         driver: Driver,
         tempo: Tempo | None = None,
         budget: Budget = NO_LIMIT,
+        buys: bool = True,
         frames: FrameSender | None = None,
         manifest: str | None = None,
     ) -> None:
@@ -68,6 +70,7 @@ class Engine:
         self.driver = driver
         self.tempo = tempo or Tempo()
         self.budget = budget
+        self.buys = buys
         self.frames = frames or FrameSender()
         self.outcomes: dict[str, Outcome] = {}
         self.created_tasks = 0

@@ -60,6 +60,9 @@ class Lane:
 
     def plan(self, clip: Clip, not_before: datetime | None) -> None:
         """Takes a clip that wants an attempt."""
+        if not self._desk.buys:
+            self._desk.leave(clip, "BuysNothing", "It needs a task, and this run creates none.")
+            return
         if self._desk.budget.is_limited and self._price(clip) is None:
             what = f"the price of {clip.model} {clip.resolution} is not known, so no budget can be kept"
             self._stop("PriceUnknown", f"{what}; write it into a catalog file (KF2V_CATALOG), or run without a budget.")

@@ -186,13 +186,11 @@ class Project:
         key = self.settings.api_key if service.name != "local" else None
         return WanClient(service, key or LOCAL_KEY, workspace=self.settings.workspace, clock=self.clock)
 
-    def engine(
-        self, clips: list[Clip], listener: Listener, *, run_id: str | None = None, budget: Budget | None = None
-    ) -> Engine:
+    def engine(self, clips: list[Clip], listener: Listener, *, run_id: str | None = None, buys: bool = True) -> Engine:
         """An engine for one drive over these clips, and over what is left of others from before their rows changed.
 
         Args:
-            budget: The most that the drive may spend; None for what the settings say.
+            buys: Whether the drive may create tasks; else it only finishes what was begun.
         """
         leftovers = self.ledger.leftovers(self.manifest_name)
         services = {clip.service for clip in (*clips, *(leftover.clip for leftover in leftovers))}
@@ -205,7 +203,8 @@ class Project:
             listener=listener,
             driver=new_driver(run_id),
             tempo=self._tempo or (LOCAL_TEMPO if all(map(_is_here, services)) else Tempo()),
-            budget=budget or self.budget,
+            budget=self.budget,
+            buys=buys,
             frames=FrameSender(SealedAddresses(self.settings.manifest), self.settings.frames),
             manifest=self.manifest_name,
         )
