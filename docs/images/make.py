@@ -20,7 +20,7 @@ PICTURES: dict[str, tuple[str, tuple[int, int]]] = {
     "failed-partitions": ("failed-skyline-pan-1", (1440, 700)),
     "failed-partition": ("reason-skyline-pan-1", (1440, 760)),
     "materialize-failed": ("materialize-failed", (1440, 760)),
-    "stale": ("stale", (1440, 640)),
+    "out-of-date": ("out-of-date", (1440, 640)),
     "runs": ("runs", (1440, 560)),
     "manifest-checks": ("manifest-checks", (1440, 560)),
 }

@@ -134,7 +134,7 @@ def _tell_changes(context: Context, names: Names, plan: Plan, before: dict[str, 
             old = before.get(clip.clip_id)
             context.log_event(row_event(names, clip, old if old and old.fingerprint != clip.fingerprint else None))
             changed.append(clip)
-        elif told.is_stale(clip):
+        elif told.is_outdated(clip):
             changed.append(clip)
     return changed
 

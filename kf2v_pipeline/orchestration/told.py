@@ -58,7 +58,7 @@ class Told:
         """Whether Dagster knows of the video that the clip asks for."""
         return self.videos.get(clip.clip_id) == clip.fingerprint
 
-    def is_stale(self, clip: Clip) -> bool:
+    def is_outdated(self, clip: Clip) -> bool:
         """Whether Dagster knows of a video that was made for another version of the clip's row."""
         return self.videos.get(clip.clip_id, clip.fingerprint) != clip.fingerprint
 

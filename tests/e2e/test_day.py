@@ -58,14 +58,14 @@ def test_lineage_partitions_automation_gallery_and_a_changed_row_are_in_the_ui_a
     browser.open_asset("manifest", "Overview")
     browser.materialize()
     browser.open_asset("video", "Partitions")
-    stale = browser.page.get_by_text("Unsynced (1)")
+    unsynced = browser.page.get_by_text("Unsynced (1)")
     browser.open_partition(UNCHANGED)
     expect(browser.metadata("film")).to_be_visible()
-    expect(stale).to_have_count(0)
+    expect(unsynced).to_have_count(0)
     browser.open_partition(CHANGED)
-    expect(stale).to_be_visible()
-    stale.hover()
-    browser.photograph("stale")
+    expect(unsynced).to_be_visible()
+    unsynced.hover()
+    browser.photograph("out-of-date")
 
     for clip_id in (CHANGED, UNCHANGED):
         browser.open_asset("video", "Partitions")
@@ -76,7 +76,7 @@ def test_lineage_partitions_automation_gallery_and_a_changed_row_are_in_the_ui_a
     browser.open_asset("video", "Partitions")
     browser.open_partition(CHANGED)
     expect(browser.metadata("prompt")).to_contain_text("Rain begins to fall.")
-    expect(stale).to_have_count(0)
+    expect(unsynced).to_have_count(0)
 
     browser.page.goto((deployment.folder / "output" / "gallery" / "index.html").as_uri())
     expect(browser.page.get_by_text(CHANGED).first).to_be_visible()
