@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ import pandas as pd
 import pyarrow.parquet as pq  # type: ignore[import-untyped]  # it ships no types
 import pytest
 from PIL import Image
+from waiting import wait_for
 
 from kf2v_pipeline.domain.geometry import output_size
 from kf2v_pipeline.localserver.embedded import LocalServer, stop_server
@@ -119,14 +119,6 @@ def person(tmp_path: Path) -> Iterator[Callable[[str], Person]]:
     yield lambda service: Person(tmp_path, service)
     if (tmp_path / "home" / "server").exists():
         stop_server(tmp_path / "home" / "server")
-
-
-def wait_until(is_so: Callable[[], object]) -> None:
-    """Polls until something is to be seen."""
-    ends = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < ends, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def report_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -302,7 +294,7 @@ def test_a_killed_run_is_finished_by_the_next_one_with_one_task_per_clip(
     somebody = person(server.base_url)
     manifest = write_manifest(*"abcd")
     running = somebody.starts("run", manifest)
-    wait_until(lambda: server.journal()["creates"])
+    wait_for("the service has a create", lambda: server.journal()["creates"], within_s=PATIENCE_S)
     running.kill()
     running.communicate()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from chaos.child import TEMPO
-from chaos.story import Story, make_home
+from chaos.story import LIFE_S, Story, make_home
+from waiting import wait_for
 
 from kf2v_pipeline.domain.attempt import State
 from kf2v_pipeline.localserver.embedded import LocalServer
@@ -53,9 +53,7 @@ def test_a_process_that_stood_still_before_its_create_sends_nothing_once_another
     story.want(1)
     tempo = replace(TEMPO, heartbeat_every=timedelta(seconds=1), stale_after=timedelta(seconds=6))
     frozen = story.begin("after_intent", freezes=True, tempo=tempo)
-    while not story.attempts(State.PREPARED):
-        assert frozen.is_alive()
-        time.sleep(0.05)
+    wait_for("the frozen process has prepared an attempt", lambda: story.attempts(State.PREPARED), within_s=LIFE_S)
 
     assert story.live(tempo=tempo)
     os.kill(frozen.pid, signal.SIGCONT)

@@ -7,26 +7,23 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 from PIL import Image, ImageOps
+from waiting import wait_for
 
 from kf2v_pipeline.localserver.embedded import LocalServer
 from kf2v_pipeline.localserver.scenario import Scenario
 from kf2v_pipeline.settings import API_KEY_NAME, PREFIX, Settings
 from kf2v_pipeline.storage.ledger import Ledger
 from kf2v_pipeline.workflow.driver import living_drivers
-
-T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "data" / "manifest.csv"
@@ -53,15 +50,6 @@ class LaggingClock:
     def now(self) -> datetime:
         """The present instant as the service sees it, aware UTC."""
         return datetime.now(timezone.utc) - self._lag
-
-
-def wait_for(what: str, condition: Callable[[], T | None], *, within_s: float = 240.0) -> T:
-    """What the condition gives once it is true."""
-    ends_at = time.monotonic() + within_s
-    while not (found := condition()):
-        assert time.monotonic() < ends_at, f"waited {within_s:g} s in vain until {what}"
-        time.sleep(0.1)
-    return found
 
 
 def write_batch(folder: Path, *, clips: int) -> None:
