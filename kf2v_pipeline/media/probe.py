@@ -11,9 +11,6 @@ from av.error import FFmpegError
 
 from kf2v_pipeline.errors import VideoError
 
-DURATION_SLACK_S = 1.0
-"""How far a film's length may be from the promised one. Wan's own films of "5 seconds" have 81 pictures at 16 fps."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Film:
@@ -49,20 +46,6 @@ def probe(path: Path) -> Film:
             return _decode(container, size_bytes)
     except (FFmpegError, OSError) as error:
         raise VideoError(f"the file does not decode ({error.strerror})") from error
-
-
-def check_film(film: Film, *, expected_duration_s: float | None) -> None:
-    """Refuses a film whose length is far from what was promised.
-
-    Args:
-        film: What ``probe`` found.
-        expected_duration_s: What the service bills; None if it does not say.
-
-    Raises:
-        VideoError: The lengths differ by more than a second.
-    """
-    if expected_duration_s is not None and abs(film.duration_s - expected_duration_s) > DURATION_SLACK_S:
-        raise VideoError(f"the film runs {film.duration_s:.2f} s instead of {expected_duration_s:.2f} s")
 
 
 def _decode(container: InputContainer, size_bytes: int) -> Film:

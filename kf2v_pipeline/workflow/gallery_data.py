@@ -26,7 +26,7 @@ _FRAMES = {"first_frame": "first_frame_path", "last_frame": "last_frame_path"}
 _TITLE = "title"
 """A carried column of this name is a card's headline; without it the clip_id is."""
 
-_OURS = frozenset({*VIDEOS_SCHEMA.names, "aspect", "fit", "cut_path", "cut_width", "cut_height", "flaws"})
+_OURS = frozenset(VIDEOS_SCHEMA.names)
 _QUALITY = {f"quality_{name}": name for name in QUALITIES}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -13,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kf2v_pipeline.errors import VideoError
-from kf2v_pipeline.media.probe import Film, check_film, probe
+from kf2v_pipeline.media.probe import Film, probe
 
 MakeFilm = Callable[..., Path]
 
@@ -104,21 +103,3 @@ def test_a_file_with_sound_alone_is_refused(tmp_path: Path) -> None:
         container.mux(tones.encode())
     with pytest.raises(VideoError, match="no video stream"):
         probe(path)
-
-
-@pytest.fixture
-def film(make_film: MakeFilm) -> Film:
-    return replace(probe(make_film("a.mp4")), duration_s=5.0625)
-
-
-def test_a_film_of_about_the_promised_length_passes(film: Film) -> None:
-    check_film(film, expected_duration_s=5.0)
-
-
-def test_a_film_whose_length_nobody_promised_passes(film: Film) -> None:
-    check_film(film, expected_duration_s=None)
-
-
-def test_a_film_far_from_the_promised_length_is_refused(film: Film) -> None:
-    with pytest.raises(VideoError, match=r"5\.06 s instead of 10\.00 s"):
-        check_film(film, expected_duration_s=10.0)
