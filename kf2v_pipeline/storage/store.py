@@ -11,8 +11,9 @@ import os
 import re
 import shutil
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
+from tempfile import gettempdir, mkstemp
 from typing import Any, BinaryIO, cast
 from uuid import uuid4
 
@@ -197,11 +198,41 @@ class Store:
         """The file's path on this machine; None where the store lies elsewhere."""
         return Path(self._full(path)) if self._is_local else None
 
+    @contextmanager
+    def at_hand(self, path: str, folder: Path | None = None) -> Iterator[Path]:
+        """A file as one of this machine: itself, or a copy for as long as the context lasts.
+
+        Args:
+            folder: Where the copy lies meanwhile; it is made if need be. None for the system's temporary folder.
+
+        Raises:
+            StorageError: The file can't be read, or this machine has no room for the copy.
+        """
+        here = self.local_path(path)
+        if here is not None:
+            yield here
+            return
+        with ExitStack() as stack:
+            try:
+                if folder is not None:
+                    folder.mkdir(parents=True, exist_ok=True)
+                handle, name = mkstemp(PurePosixPath(path).suffix, "kf2v-", folder)
+                stack.callback(Path(name).unlink, missing_ok=True)
+                with os.fdopen(handle, "wb") as file:
+                    file.writelines(self._chunks(path))
+            except OSError as error:
+                raise _refusal(str(folder or gettempdir()), error) from None
+            yield Path(name)
+
     def relative(self, location: str) -> str | None:
         """The path of a file that is named by its full address; None if it does not lie below the root."""
         start = f"{self.url.rstrip('/')}/"
         address = location.removeprefix("file://") if self._is_local else location
         return address[len(start) :] if address.startswith(start) else None
+
+    def _chunks(self, path: str) -> Iterator[bytes]:
+        with self._refusals(path), self._fs.open(self._full(path), "rb") as file:
+            yield from iter(lambda: file.read(1 << 20), b"")
 
     def _kind(self, path: str) -> dict[str, str]:
         """The argument that says what kind of file it is, for file systems that need to be told."""

@@ -5,10 +5,9 @@ What is missing is made up for whenever the tables are written; the raw film is 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -69,7 +68,8 @@ class Finisher:
             cut = cut_of(clip, self.ledger.cuts([attempt.attempt_id]), attempt) is None if clip.aspect else False
             if not (measure or cut):
                 return ()
-            with self._on_disk(attempt, film) as path:
+            here = film if film is not None and film.exists() else None
+            with nullcontext(here) if here else self.store.at_hand(attempt.video_path or "", self.folder) as path:
                 told = self._measure(clip, attempt, path) if measure else ()
                 return (*told, *(self._make_cut(clip, attempt, path) if cut else ()))
         except Kf2vError as error:
@@ -167,25 +167,11 @@ class Finisher:
         """Whether the cut is there from another ledger's time, made of this very film."""
         if not self.store.exists(place):
             return False
-        with self._scratch() as path:
-            path.write_bytes(self.store.read_bytes(place))
+        with self.store.at_hand(place, self.folder) as path:
             try:
                 return read_tags(path).get(SOURCE_TAG) == attempt.sha256 and film_size(path) == goal
             except VideoError:
                 return False
-
-    @contextmanager
-    def _on_disk(self, attempt: Attempt, film: Path | None) -> Iterator[Path]:
-        """The stored film as a file of this machine."""
-        video = attempt.video_path or ""
-        here = film if film is not None and film.exists() else self.store.local_path(video)
-        if here is not None:
-            yield here
-            return
-        with self._scratch() as path:
-            with self.store.open_file(video) as source, path.open("wb") as copy:
-                shutil.copyfileobj(source, copy, 1 << 20)
-            yield path
 
     @contextmanager
     def _scratch(self) -> Iterator[Path]:

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from kf2v_pipeline.media.fix import MAX_SOURCE_BYTES
 from kf2v_pipeline.media.preview import previews, shrink_frame
@@ -51,7 +50,7 @@ def make_pictures(store: Store, there: Collection[str], row: Row) -> set[str]:
     clip_id, fingerprint = row["clip_id"], row["fingerprint"]
     made: set[str] = set()
     if _lacks_film(row, there):
-        with _leaving_out(f"clip {clip_id}: the film's pictures"), _at_hand(store, row["video_path"]) as film:
+        with _leaving_out(f"clip {clip_id}: the film's pictures"), store.at_hand(row["video_path"]) as film:
             made |= write_previews(store, film, clip_id, fingerprint)
     for path, location in _missing_frames(row, there).items():
         with _leaving_out(f"clip {clip_id}: the frame {location}"):
@@ -88,19 +87,6 @@ def _leaving_out(what: str) -> Iterator[None]:
         yield
     except Exception as error:  # noqa: BLE001  # whatever is wrong with one picture, the page comes
         logger.warning("The gallery leaves out %s (%s)", what, error)
-
-
-@contextmanager
-def _at_hand(store: Store, video_path: str) -> Iterator[Path]:
-    """The film as a file of this machine; for as long as the context lasts, where the store lies elsewhere."""
-    local = store.local_path(video_path)
-    if local is not None:
-        yield local
-        return
-    with TemporaryDirectory() as folder:
-        copy = Path(folder) / "film.mp4"
-        copy.write_bytes(store.read_bytes(video_path))
-        yield copy
 
 
 def _read(store: Store, location: str) -> bytes:

@@ -38,6 +38,27 @@ def test_a_file_of_this_machine_is_put_in_place(store: Store, tmp_path: Path) ->
     assert local.exists()
 
 
+def test_a_file_is_at_hand_on_this_machine_and_a_copy_is_gone_afterwards(store: Store, tmp_path: Path) -> None:
+    store.write_bytes("videos/a/1.mp4", b"film")
+    with store.at_hand("videos/a/1.mp4", tmp_path / "incoming") as film:
+        assert film.read_bytes() == b"film"
+    assert store.read_bytes("videos/a/1.mp4") == b"film"
+    assert list(tmp_path.glob("incoming/*")) == []
+
+
+def test_a_copy_for_which_this_machine_has_no_place_is_told_with_that_place(tmp_path: Path) -> None:
+    store = Store.open(f"memory://{uuid4().hex}")
+    store.write_bytes("1.mp4", b"film")
+    (tmp_path / "incoming").write_text("a file where a folder is needed")
+    with pytest.raises(StorageError, match=rf"^Storage {tmp_path}/incoming: .*; a file is where a folder is needed"):
+        store.at_hand("1.mp4", tmp_path / "incoming").__enter__()
+
+
+def test_a_file_elsewhere_that_is_gone_is_not_at_hand() -> None:
+    with pytest.raises(StorageError, match=r"/1\.mp4: there is no such file"):
+        Store.open(f"memory://{uuid4().hex}").at_hand("1.mp4").__enter__()
+
+
 def test_a_second_write_replaces_the_first(store: Store) -> None:
     store.write_bytes("a.txt", b"long old content")
     store.write_bytes("a.txt", b"new")
