@@ -10,7 +10,7 @@ from pathlib import Path
 
 import av
 from av.error import FFmpegError
-from av.video.reformatter import Interpolation
+from av.video.reformatter import Interpolation, VideoReformatter
 from PIL import Image, ImageOps
 
 from kf2v_pipeline.errors import VideoError
@@ -113,14 +113,15 @@ def _pictures(path: Path) -> Mapping[int, Image.Image]:
             stream.thread_type = "AUTO"
             last = max(stream.frames - 1, 0)
             wanted = {*_spread(last, STRIP_PICTURES), *_spread(last, LOOP_PICTURES)} - {last}
+            shrink = VideoReformatter()  # one for all pictures: to set one up takes longer than to shrink a picture
             for number, picture in enumerate(container.decode(stream)):
                 if number == 0 or number in wanted:
-                    found[number] = _image(picture, whole=number == 0)
+                    found[number] = _image(picture, shrink, whole=number == 0)
     except (FFmpegError, OSError) as error:
         raise VideoError(f"the file does not decode ({error.strerror})") from error
     if picture is None:
         raise VideoError("the file holds no picture")
-    final = found[0] if last == 0 else _image(picture, whole=False)
+    final = found[0] if last == 0 else _image(picture, shrink, whole=False)
     return {number: found.get(number, final) for number in sorted({0, *wanted, last})}
 
 
@@ -129,13 +130,16 @@ def _spread(last: int, count: int) -> list[int]:
     return [last * step // (count - 1) for step in range(count)]
 
 
-def _image(picture: av.VideoFrame, *, whole: bool) -> Image.Image:
+def _image(picture: av.VideoFrame, shrink: VideoReformatter, *, whole: bool) -> Image.Image:
     scale = 1.0 if whole else min(1.0, _WORKING_SIDE_PX / max(picture.width, picture.height))
-    image: Image.Image = picture.to_image(  # type: ignore[no-untyped-call]  # PyAV has no types for it
+    small = shrink.reformat(
+        picture,
         width=max(1, round(picture.width * scale)),
         height=max(1, round(picture.height * scale)),
+        format="rgb24",
         interpolation=Interpolation.AREA,
     )
+    image: Image.Image = small.to_image()  # type: ignore[no-untyped-call]  # PyAV has no types for it
     return image
 
 
