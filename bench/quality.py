@@ -1,6 +1,6 @@
 """Whether the quality checks tell good films from ones with a fault, and what they cost: a confusion table.
 
-    python -m bench quality [--seeds 12] [--size 640x360]
+    python -m bench quality [--seeds 12] [--first-seed 0] [--size 640x360]
 
 The films are those of ``tests/made_films.py``, each encoded and measured as the collector would do it, and the local
 renderer's films of the example batch. Then one film of 1280x720 is measured alone, for its CPU seconds.
@@ -59,13 +59,13 @@ def rendered_film(row: dict[str, str], folder: Path) -> tuple[str, str, Quality]
     return "good", f"renderer {row['clip_id']}", quality
 
 
-def judge(seeds: int, size: tuple[int, int], folder: Path) -> Iterator[tuple[str, str, Quality]]:
+def judge(first: int, seeds: int, size: tuple[int, int], folder: Path) -> Iterator[tuple[str, str, Quality]]:
     with ProcessPoolExecutor(2) as pool:
         tasks = [
             pool.submit(made_film, kind, name, seed, size, folder)
             for kind, makers in (("good", GOOD), *((check, {check: FAULTS[check]}) for check in FAULTS))
             for name in makers
-            for seed in range(max(1, seeds // 4) if kind == "good" else seeds)
+            for seed in range(first, first + (max(1, seeds // 4) if kind == "good" else seeds))
         ]
         with (ROOT / "data" / "manifest.csv").open(encoding="utf-8", newline="") as file:
             tasks += [pool.submit(rendered_film, row, folder) for row in csv.DictReader(file)]
@@ -88,12 +88,15 @@ def cost(folder: Path) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.quality", description=__doc__)
     parser.add_argument("--seeds", type=int, default=12, help="films of each fault; a quarter of it of each good kind")
+    parser.add_argument(
+        "--first-seed", type=int, default=0, help="other seeds than those that the thresholds were set on"
+    )
     parser.add_argument("--size", default="640x360")
     options = parser.parse_args()
     width, _, height = options.size.partition("x")
     films: dict[str, list[tuple[str, Quality]]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
-        for kind, name, quality in judge(options.seeds, (int(width), int(height)), Path(folder)):
+        for kind, name, quality in judge(options.first_seed, options.seeds, (int(width), int(height)), Path(folder)):
             films[kind].append((name, quality))
         spent = cost(Path(folder))
     errors = print_table(films)
