@@ -55,7 +55,7 @@ def build_sensors(settings: Settings, names: Names, jobs: Jobs, open_project: Op
 
     @dg.sensor(
         name=names.of("manifest_sensor"),
-        job=jobs.refresh_manifest,
+        job_name=jobs.refresh_manifest.name,
         minimum_interval_seconds=30,
         default_status=status,
         description="Reads the manifest when its file changed: new, changed and removed rows.",
@@ -70,7 +70,7 @@ def build_sensors(settings: Settings, names: Names, jobs: Jobs, open_project: Op
 
     @dg.sensor(
         name=names.of("clip_sensor"),
-        job=jobs.render_clips,
+        job_name=jobs.render_clips.name,
         minimum_interval_seconds=30,
         default_status=status,
         description="Starts a run while clips are wanted that no living run has; after a crash it does the same.",

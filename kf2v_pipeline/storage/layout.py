@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
+from kf2v_pipeline.domain.attempt import Attempt
+
 VIDEOS = "videos"
 """The folder that Hugging Face reads with ``load_dataset("videofolder", data_dir=...)``."""
 
@@ -36,6 +38,11 @@ def cut_path(clip_id: str, fingerprint: str, aspect: str, fit: str) -> str:
 def is_cut(path: str) -> bool:
     """Whether a film's path is that of a cut: a video's own name has no dots."""
     return path.endswith(".mp4") and "." in PurePosixPath(path).stem
+
+
+def path_of(attempt: Attempt) -> str:
+    """Where a stored attempt's video lies, as the ledger says it."""
+    return attempt.video_path or video_path(attempt.clip_id, attempt.fingerprint)
 
 
 def sidecar_path(clip_id: str, fingerprint: str) -> str:

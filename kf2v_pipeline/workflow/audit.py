@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from kf2v_pipeline.domain.attempt import Attempt, State
 from kf2v_pipeline.errors import StorageError
-from kf2v_pipeline.storage.layout import VIDEOS, video_path
+from kf2v_pipeline.storage.layout import VIDEOS, path_of
 from kf2v_pipeline.storage.store import Store
 from kf2v_pipeline.workflow.project import Project
 
@@ -58,20 +58,16 @@ def audit_storage(project: Project, *, every_byte: bool = False) -> Audit:
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="audit") as pool:
         found = list(pool.map(lambda attempt: _look(store, attempt, sizes, every_byte=every_byte), attempts))
     missing = {
-        _path_of(attempt): Loss(clip_id=attempt.clip_id, what=what)
+        path_of(attempt): Loss(clip_id=attempt.clip_id, what=what)
         for attempt, what in zip(attempts, found, strict=True)
         if what is not None
     }
     return Audit(intact=found.count(None), missing=missing)
 
 
-def _path_of(attempt: Attempt) -> str:
-    return attempt.video_path or video_path(attempt.clip_id, attempt.fingerprint)
-
-
 def _look(store: Store, attempt: Attempt, sizes: Mapping[str, int], *, every_byte: bool) -> str | None:
     """What is wrong with an attempt's file; None where it is as it was stored."""
-    path = _path_of(attempt)
+    path = path_of(attempt)
     if path not in sizes:
         return f"{path} is paid for, and not in the storage any more."
     if attempt.size_bytes is not None and sizes[path] != attempt.size_bytes:

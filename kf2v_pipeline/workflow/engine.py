@@ -16,7 +16,7 @@ from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.policy import Standing, retry_at, standing
 from kf2v_pipeline.domain.price import NO_LIMIT, Budget
 from kf2v_pipeline.errors import SettingsError, StorageError
-from kf2v_pipeline.storage.layout import video_path
+from kf2v_pipeline.storage.layout import path_of
 from kf2v_pipeline.storage.ledger import Driver, Ledger
 from kf2v_pipeline.storage.store import Store
 from kf2v_pipeline.wan.client import WanClient
@@ -309,7 +309,7 @@ class Engine:
         No claim is needed for them: nothing happens to a stored attempt any more.
         """
         newest = self.ledger.newest(clips)
-        paths = {name: _path_of(attempt) for name, attempt in newest.items() if attempt.state is State.STORED}
+        paths = {name: path_of(attempt) for name, attempt in newest.items() if attempt.state is State.STORED}
         missing = await asyncio.to_thread(self.store.missing, paths.values()) if paths else frozenset()
         others = []
         for number, clip in enumerate(clips, 1):
@@ -362,7 +362,7 @@ class Engine:
 
     async def _keep(self, clip: Clip, attempt: Attempt) -> None:
         """A stored video costs nothing again; one that left the storage is fetched again while the service has it."""
-        path = _path_of(attempt)
+        path = path_of(attempt)
         if await asyncio.to_thread(self.store.exists, path):
             self._end(clip, Verdict.ALREADY_STORED, attempt)
         elif self.clock() < attempt.expires_at and await self._restore(clip, attempt):
@@ -395,7 +395,3 @@ class Engine:
             _, _, clip, attempt, video_url = await self._collecting.get()
             lane = await self._lane(clip)
             await self.collector.collect(self, lane.client, clip, attempt, video_url)
-
-
-def _path_of(attempt: Attempt) -> str:
-    return attempt.video_path or video_path(attempt.clip_id, attempt.fingerprint)
