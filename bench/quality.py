@@ -89,7 +89,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.quality", description=__doc__)
     parser.add_argument("--seeds", type=int, default=12, help="films of each fault; a quarter of it of each good kind")
     parser.add_argument(
-        "--first-seed", type=int, default=0, help="other seeds than those that the thresholds were set on"
+        "--first-seed",
+        type=int,
+        default=0,
+        help="12: other films than the thresholds were set on (to some 30: darker, longer)",
     )
     parser.add_argument("--size", default="640x360")
     options = parser.parse_args()
