@@ -114,8 +114,14 @@ class Browser:
     def turn(self, automation: str, *, on: bool) -> None:
         """Turns a sensor or a schedule on or off, on the page of automations."""
         self.expect_turned(automation, on=not on)
-        with self.page.expect_response(_is_switching):  # the switch moves before it has an effect
-            self._switch(automation).locator("..").click()  # the input itself is hidden below its label
+        for is_last in (False, False, True):  # a click is lost where the table draws its row anew just then
+            try:
+                with self.page.expect_response(_is_switching, timeout=10_000):  # it moves before it works
+                    self._switch(automation).locator("..").click()  # the input itself is hidden below its label
+                break
+            except Impatience:
+                if is_last:
+                    raise
         self.expect_turned(automation, on=on)
 
     def expect_turned(self, automation: str, *, on: bool) -> None:
