@@ -36,6 +36,9 @@ _EXTRAS = {
 }
 """The extra of this package that brings the file system of a protocol."""
 
+COPY_PREFIX = "kf2v-"
+"""What the names of copies begin with that lie on this machine only for a while."""
+
 _KIND_NAMES = {"s3": "ContentType", "s3a": "ContentType", "gs": "content_type", "gcs": "content_type"}
 """What the file systems call a file's kind that do not tell it by the name when bytes are written (s3fs, gcsfs)."""
 
@@ -216,7 +219,7 @@ class Store:
             try:
                 if folder is not None:
                     folder.mkdir(parents=True, exist_ok=True)
-                handle, name = mkstemp(PurePosixPath(path).suffix, "kf2v-", folder)
+                handle, name = mkstemp(PurePosixPath(path).suffix, COPY_PREFIX, folder)
                 stack.callback(Path(name).unlink, missing_ok=True)
                 with os.fdopen(handle, "wb") as file:
                     file.writelines(self._chunks(path))

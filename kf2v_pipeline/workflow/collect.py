@@ -18,7 +18,7 @@ from kf2v_pipeline.media.probe import Film, probe
 from kf2v_pipeline.storage.layout import sidecar_path, video_path
 from kf2v_pipeline.storage.ledger import Ledger
 from kf2v_pipeline.storage.sidecar import read_sidecar, write_sidecar
-from kf2v_pipeline.storage.store import Store, sha256_of
+from kf2v_pipeline.storage.store import COPY_PREFIX, Store, sha256_of
 from kf2v_pipeline.wan.client import WanClient
 from kf2v_pipeline.wan.wire import describe_create
 from kf2v_pipeline.workflow.desk import Desk
@@ -54,14 +54,16 @@ class Collector:
     def sweep(self, ledger: Ledger, *, at: datetime, stale_after: timedelta) -> None:
         """Removes what processes that died left lying here: films of attempts that are decided, and half-made copies.
 
-        Nothing is removed while a driver lives, since it may be at work with them.
+        Nothing is removed while a driver lives, since it may be at work with them, and no film that the ledger does
+        not know: it may be paid for, and its ledger may come back from a backup.
         """
         found = list(self._incoming.glob("*"))
         if not found or living_drivers(ledger, at=at, stale_after=stale_after):
             return
         open_ids = {attempt.attempt_id for attempt in ledger.attempts(states=OPEN_STATES)}
         for path in found:
-            if path.stem not in open_ids:
+            is_decided = path.stem not in open_ids and bool(ledger.facts(path.stem))
+            if is_decided or path.name.startswith(COPY_PREFIX):
                 with suppress(OSError):  # it is only in the way
                     path.unlink()
 

@@ -22,7 +22,7 @@ from kf2v_pipeline.media.fit import SOURCE_TAG, film_size, fit_film, read_tags
 from kf2v_pipeline.media.quality import Promise, measure_film
 from kf2v_pipeline.storage.layout import cut_path
 from kf2v_pipeline.storage.ledger import Cut, Ledger
-from kf2v_pipeline.storage.store import Store
+from kf2v_pipeline.storage.store import COPY_PREFIX, Store
 from kf2v_pipeline.wan.service import Service
 from kf2v_pipeline.workflow.frames import Column, read_clip_frame
 from kf2v_pipeline.workflow.seal import SealedAddresses
@@ -176,7 +176,7 @@ class Finisher:
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{uuid4().hex}.finish.mp4"
+        path = self.folder / f"{COPY_PREFIX}{uuid4().hex}.mp4"
         try:
             yield path
         finally:

@@ -14,6 +14,7 @@ from integration.commands.office import Office, Service, verdicts
 from integration.commands.test_adopt import reopened
 
 from kf2v_pipeline.domain.quality import Quality
+from kf2v_pipeline.storage.store import COPY_PREFIX
 from kf2v_pipeline.workflow.adopt import adopt_videos
 from kf2v_pipeline.workflow.intake import take_in_manifest
 from kf2v_pipeline.workflow.project import Project
@@ -206,3 +207,23 @@ def test_films_of_an_object_store_are_finished_too(
     take_in_manifest(office.open(service.base_url, write_manifest("a", aspect="3:4"), storage="memory://finish-test"))
     assert project.store.exists(rows_of(project)["a"]["cut_path"])
     assert list(project.settings.incoming_directory.iterdir()) == []
+
+
+def test_a_drive_removes_what_dead_processes_left_among_the_downloads_and_no_film_that_the_ledger_does_not_know(
+    office: Office, service: Service, write_manifest: WriteManifest
+) -> None:
+    """A film that the ledger does not know may be paid for all the same: its ledger may come back from a backup."""
+    project = office.open(service.base_url, write_manifest("a"))
+    with service.over():
+        office.drive(project)
+        (stored,) = project.ledger.attempts()
+        incoming = project.settings.incoming_directory
+        for name in (
+            f"{stored.attempt_id}.mp4",
+            f"{COPY_PREFIX}1.mp4",
+            "of-another-ledger.mp4",
+            "of-another-ledger.part",
+        ):
+            (incoming / name).write_bytes(b"film")
+        office.drive(project)
+    assert {path.name for path in incoming.iterdir()} == {"of-another-ledger.mp4", "of-another-ledger.part"}
