@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+_INTERRUPTS = (KeyboardInterrupt, dg.DagsterExecutionInterruptedError)
+
 
 def run_interruptibly(work: Coroutine[Any, Any, T]) -> T:
     """Runs the work in an event loop of its own; an interrupt cancels it, so that it can leave all in order.
@@ -63,10 +65,16 @@ def hearing_interrupts() -> Iterator[None]:
     show = sys.unraisablehook
 
     def hear(lost: Any) -> None:
-        if issubclass(lost.exc_type, (KeyboardInterrupt, dg.DagsterExecutionInterruptedError)):
-            threading.Timer(0.01, interrupt_main).start()  # a hook can't raise; this comes again once it has returned
-        else:
-            show(lost)
+        is_lost = issubclass(lost.exc_type, _INTERRUPTS)
+        while True:
+            try:
+                if is_lost:
+                    threading.Timer(0.01, interrupt_main).start()  # a hook can't raise: it comes again later
+                else:
+                    show(lost)
+                break
+            except _INTERRUPTS:  # it came before this was over, as on a busy machine: lost here like the one before
+                is_lost = True
 
     sys.unraisablehook = hear
     try:

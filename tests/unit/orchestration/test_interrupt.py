@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import time
 from threading import Thread
+from types import FrameType
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -103,6 +106,28 @@ def test_an_interrupt_that_was_lost_comes_again() -> None:
 
     with pytest.raises(KeyboardInterrupt), hearing_interrupts():
         wait()
+
+
+def test_an_interrupt_that_comes_again_too_early_and_is_lost_once_more_comes_a_third_time() -> None:
+    """As on a busy machine, which may take long from the start of the thread that sends it to the next line."""
+
+    def await_thread(frame: FrameType, event: str, _argument: Any) -> None:
+        if event == "return" and frame.f_code is Thread.start.__code__:
+            frame.f_locals["self"].join()  # what it sends comes here; then nothing is profiled any more
+
+    def wait() -> None:
+        sys.setprofile(await_thread)
+        Interrupting()
+        ends = time.monotonic() + LONG_S
+        while time.monotonic() < ends:
+            pass
+
+    before = sys.getprofile()
+    try:
+        with pytest.raises(KeyboardInterrupt), hearing_interrupts():
+            wait()
+    finally:
+        sys.setprofile(before)
 
 
 def test_dagsters_own_interrupt_is_an_ordinary_one() -> None:
