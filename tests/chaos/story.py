@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import multiprocessing
 import shutil
 from collections import Counter
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 from chaos.child import CLIPS_FAILED, live, settings_of
+from chaos.life import Life
 from PIL import Image
 
 from kf2v_pipeline.domain.attempt import Attempt, State
@@ -27,9 +27,6 @@ from kf2v_pipeline.storage.ledger import Ledger
 
 LIFE_S = 120
 """Longer than any life takes; one that takes longer hangs."""
-
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["kf2v_pipeline.orchestration.definitions"])  # so that a life begins at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,27 +111,25 @@ class Story:
             for_s: After how many seconds it is killed from outside; None for never.
             options: Of ``child.live``.
         """
-        process = self.begin(point, count, **options)
-        process.join(LIFE_S if for_s is None else for_s)
-        hangs = for_s is None and process.is_alive()
-        process.kill()
-        if hangs:
+        life = self.begin(point, count, **options)
+        has_ended = life.ends_within(LIFE_S if for_s is None else for_s)
+        life.kill()
+        if for_s is None and not has_ended:
             raise AssertionError(f"a life that was to die at {point} hangs")
-        return self.end(process)
+        return self.end(life)
 
-    def begin(self, point: str | None = None, count: int = 1, **options: Any) -> Any:
+    def begin(self, point: str | None = None, count: int = 1, **options: Any) -> Life:
         """Begins a life, and gives its process."""
-        process = _FORKS.Process(target=live, args=(self._settings, point, count), kwargs=options)
-        process.start()
-        return process
+        return Life(live, self._settings, point, count, **options)
 
-    def end(self, process: Any) -> bool:
+    def end(self, life: Life) -> bool:
         """Waits for the end of a life; whether it came by itself."""
-        process.join(LIFE_S)
-        if process.exitcode not in (0, CLIPS_FAILED, -SIGKILL):
-            raise AssertionError(f"a life ended with {process.exitcode}; its output says why")
+        life.ends_within(LIFE_S)
+        exit_code = life.exit_code()
+        if exit_code not in (0, CLIPS_FAILED, -SIGKILL):
+            raise AssertionError(f"a life ended with {exit_code}; its output says why")
         self.server.journal()  # what it had sent has arrived now
-        return bool(process.exitcode != -SIGKILL)
+        return exit_code != -SIGKILL
 
     def attempts(self, *states: State) -> tuple[Attempt, ...]:
         """The attempts in these states, or all, as the ledger has them."""
