@@ -14,6 +14,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from PIL import Image, ImageOps
 
 from kf2v_pipeline.errors import VideoError
+from kf2v_pipeline.media.probe import pictures_of
 
 POSTER_SIDE_PX = 640
 FRAME_SIDE_PX = 480
@@ -53,17 +54,75 @@ class Previews:
     loop: bytes
 
 
+class PreviewMaker:
+    """Makes a film's pictures while it is decoded, once: show it every picture, and then take what it made.
+
+    The first is kept whole, so that the poster is sharp; the others are as small as their use allows. A film that
+    holds fewer pictures than its index says has its last one in place of those that are missing.
+    """
+
+    def __init__(self) -> None:
+        self._shrink = VideoReformatter()  # one for all: to set one up takes longer than to shrink a picture
+        self._wanted: frozenset[int] = frozenset()
+        self._last = 0
+        self._found: dict[int, Image.Image] = {}
+        self._final: av.VideoFrame | None = None
+        self._error: FFmpegError | None = None
+
+    @property
+    def has_seen(self) -> bool:
+        """Whether it was shown a picture."""
+        return self._final is not None
+
+    def see(self, number: int, promised: int, picture: av.VideoFrame) -> None:
+        """Is shown a picture; never raises.
+
+        Args:
+            number: Of the picture, from 0.
+            promised: How many the film's index says there are.
+        """
+        if number == 0:
+            self._last = max(promised - 1, 0)
+            self._wanted = frozenset(_numbers(self._last)) - {self._last}
+        self._final = picture
+        if number == 0 or number in self._wanted:
+            try:
+                self._found[number] = _image(picture, self._shrink, whole=number == 0)
+            except FFmpegError as error:
+                self._error = error
+
+    def made(self) -> Previews:
+        """The pictures of what was shown.
+
+        Raises:
+            VideoError: Nothing was shown, or it can't be made a picture of.
+        """
+        if self._final is None:
+            raise VideoError("the file holds no picture")
+        try:
+            final = self._found[0] if self._last == 0 else _image(self._final, self._shrink, whole=False)
+        except FFmpegError as error:
+            self._error = error
+        if self._error is not None:
+            raise VideoError(f"the pictures can't be converted ({self._error.strerror})")
+        return _previews({number: self._found.get(number, final) for number in _numbers(self._last)})
+
+
 def previews(path: Path) -> Previews:
-    """Poster, film strip and loop, in one pass over the film.
+    """Poster, film strip and loop, in one pass over the film, up to where it can't be decoded any more.
 
     Raises:
         VideoError: The file can't be read as a film.
     """
-    pictures = _pictures(path)
-    last = max(pictures)
-    strip = _side_by_side([pictures[at] for at in _spread(last, STRIP_PICTURES)], STRIP_HEIGHT_PX)
-    moving = [_thumbnail(pictures[at], LOOP_SIDE_PX) for at in dict.fromkeys(_spread(last, LOOP_PICTURES))]
-    return Previews(poster=_jpeg(_thumbnail(pictures[0], POSTER_SIDE_PX)), strip=_jpeg(strip), loop=_animated(moving))
+    maker = PreviewMaker()
+    try:
+        with av.open(path) as container:
+            for number, picture in enumerate(pictures_of(container)):
+                maker.see(number, container.streams.video[0].frames, picture)
+    except (FFmpegError, OSError) as error:
+        if not maker.has_seen:
+            raise VideoError(f"the file does not decode ({error.strerror})") from error
+    return maker.made()
 
 
 def shrink_frame(content: bytes) -> bytes:
@@ -97,32 +156,17 @@ def inline_strip(strip_jpeg: bytes) -> str:
         height = height * 4 // 5
 
 
-def _pictures(path: Path) -> Mapping[int, Image.Image]:
-    """Those pictures of the film that a preview shows, by number from 0; the highest number is the last picture's.
+def _previews(pictures: Mapping[int, Image.Image]) -> Previews:
+    """What is made of a film's pictures, by number."""
+    last = max(pictures)
+    strip = _side_by_side([pictures[at] for at in _spread(last, STRIP_PICTURES)], STRIP_HEIGHT_PX)
+    moving = [_thumbnail(pictures[at], LOOP_SIDE_PX) for at in dict.fromkeys(_spread(last, LOOP_PICTURES))]
+    return Previews(poster=_jpeg(_thumbnail(pictures[0], POSTER_SIDE_PX)), strip=_jpeg(strip), loop=_animated(moving))
 
-    The first is whole, so that the poster is sharp; the others are as small as their use allows. A film that holds
-    fewer pictures than its index says has its last one in place of those that are missing.
-    """
-    found: dict[int, Image.Image] = {}
-    picture = None
-    try:
-        with av.open(path) as container:
-            stream = next(iter(container.streams.video), None)
-            if stream is None:
-                raise VideoError("the file has no video stream")
-            stream.thread_type = "AUTO"
-            last = max(stream.frames - 1, 0)
-            wanted = {*_spread(last, STRIP_PICTURES), *_spread(last, LOOP_PICTURES)} - {last}
-            shrink = VideoReformatter()  # one for all pictures: to set one up takes longer than to shrink a picture
-            for number, picture in enumerate(container.decode(stream)):
-                if number == 0 or number in wanted:
-                    found[number] = _image(picture, shrink, whole=number == 0)
-    except (FFmpegError, OSError) as error:
-        raise VideoError(f"the file does not decode ({error.strerror})") from error
-    if picture is None:
-        raise VideoError("the file holds no picture")
-    final = found[0] if last == 0 else _image(picture, shrink, whole=False)
-    return {number: found.get(number, final) for number in sorted({0, *wanted, last})}
+
+def _numbers(last: int) -> list[int]:
+    """Which pictures of a film a preview shows."""
+    return sorted({0, last, *_spread(last, STRIP_PICTURES), *_spread(last, LOOP_PICTURES)})
 
 
 def _spread(last: int, count: int) -> list[int]:
@@ -138,6 +182,7 @@ def _image(picture: av.VideoFrame, shrink: VideoReformatter, *, whole: bool) -> 
         height=max(1, round(picture.height * scale)),
         format="rgb24",
         interpolation=Interpolation.AREA,
+        threads=1,  # more are set up anew for each picture, which takes longer than one needs
     )
     image: Image.Image = small.to_image()  # type: ignore[no-untyped-call]  # PyAV has no types for it
     return image

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.video.stream import VideoStream
 
 from kf2v_pipeline.errors import VideoError
+
+See = Callable[[int, int, av.VideoFrame], None]
+"""Is shown each picture of a film: its number from 0, how many pictures the film's index promises, the picture."""
+
+_SMALL_PX = 400_000
+"""Pictures up to this size (832x480) are decoded in one thread: several would take three times the processor."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +42,11 @@ class Film:
     size_bytes: int
 
 
-def probe(path: Path) -> Film:
+def probe(path: Path, see: See | None = None) -> Film:
     """What is in the file, once every picture of it has decoded.
+
+    Args:
+        see: Is shown each picture meanwhile; it must not raise.
 
     Raises:
         VideoError: It is no MP4, is cut off, has no video stream, or a picture of it is damaged.
@@ -43,18 +54,35 @@ def probe(path: Path) -> Film:
     try:
         size_bytes = _check_boxes(path)
         with av.open(path) as container:
-            return _decode(container, size_bytes)
+            return _decode(container, size_bytes, see)
     except (FFmpegError, OSError) as error:
         raise VideoError(f"the file does not decode ({error.strerror})") from error
 
 
-def _decode(container: InputContainer, size_bytes: int) -> Film:
+def pictures_of(container: InputContainer) -> Iterator[av.VideoFrame]:
+    """Decodes a film's pictures, in order.
+
+    Raises:
+        VideoError: It has no video stream.
+    """
+    stream = _video_of(container)
+    is_small = stream.width * stream.height <= _SMALL_PX
+    stream.thread_type = "NONE" if is_small else "AUTO"
+    yield from container.decode(stream)
+
+
+def _video_of(container: InputContainer) -> VideoStream:
     if not container.streams.video:
         raise VideoError("the file has no video stream")
-    stream = container.streams.video[0]
-    stream.thread_type = "AUTO"
+    return container.streams.video[0]
+
+
+def _decode(container: InputContainer, size_bytes: int, see: See | None) -> Film:
+    stream = _video_of(container)
     frames = 0
-    for picture in container.decode(stream):
+    for picture in pictures_of(container):
+        if see is not None:
+            see(frames, stream.frames, picture)
         frames += 1
         # The decoder paints over what is damaged and goes on; this flag is all that it says.
         if picture.is_corrupt:

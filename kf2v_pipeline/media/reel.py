@@ -14,6 +14,8 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
+from kf2v_pipeline.media.probe import pictures_of
+
 Luma = NDArray[np.uint8]
 """Brightness of limited range, 16 is black and 235 is white: ``(height, width)``, or pictures of it as a first axis."""
 
@@ -88,13 +90,12 @@ def read_reel(path: Path) -> Reel:
 
 def _read(container: InputContainer) -> Reel:
     stream = container.streams.video[0]
-    stream.thread_type = "AUTO"
     pictures: list[Luma] = []
     colours: list[Blocks] = []
     instants: list[int] = []
     is_whole, rotation = True, 0.0
     try:
-        for frame in container.decode(stream):
+        for frame in pictures_of(container):
             is_whole = is_whole and not frame.is_corrupt
             rotation = float(frame.rotation)
             luma, colour = _small_planes(frame)

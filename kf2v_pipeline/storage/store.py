@@ -174,11 +174,15 @@ class Store:
         with self._refusals(path), self._fs.open(self._full(path), "rb") as file:
             return sha256_of(file)
 
-    def write_bytes(self, path: str, data: bytes) -> None:
-        """Puts a file in place, whole, over one of the same name."""
+    def write_bytes(self, path: str, data: bytes, *, lasting: bool = True) -> None:
+        """Puts a file in place, whole, over one of the same name.
+
+        Args:
+            lasting: Whether to wait until it is on the disk; not for what is made anew where it is missing.
+        """
         with self._refusals(path):
             if self._is_local:
-                with _replacing(Path(self._full(path))) as part:
+                with _replacing(Path(self._full(path)), lasting=lasting) as part:
                     part.write_bytes(data)
             else:
                 self._fs.pipe_file(self._full(path), data, **self._kind(path))
@@ -303,15 +307,17 @@ def _installation(url: str) -> str:
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
+def _replacing(path: Path, *, lasting: bool = True) -> Iterator[Path]:
     """A temporary name that takes the file's place once it is safely on disk; gone again if that fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid4().hex}.part")
     try:
         yield part
-        _sync(part)
+        if lasting:
+            _sync(part)
         part.replace(path)
-        _sync(path.parent)
+        if lasting:
+            _sync(path.parent)
     except BaseException:
         part.unlink(missing_ok=True)
         raise

@@ -14,6 +14,7 @@ from kf2v_pipeline.domain.attempt import OPEN_STATES, Attempt, FactKind, Remedy
 from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.reading import TaskStatus
 from kf2v_pipeline.errors import ServiceError, SettingsError, StorageError, TransportError, VideoError
+from kf2v_pipeline.media.preview import PreviewMaker
 from kf2v_pipeline.media.probe import Film, probe
 from kf2v_pipeline.storage.layout import sidecar_path, video_path
 from kf2v_pipeline.storage.ledger import Ledger
@@ -164,19 +165,18 @@ class Collector:
         film = self._film(attempt)
         if not film.exists():
             await self._download(client, video_url or await self._ask(client, attempt), film)
-        sha256 = await asyncio.to_thread(_digest, film)
-        detail: dict[str, Any] = {"sha256": sha256, "size_bytes": film.stat().st_size}
-        try:
-            detail |= _facts_of(await asyncio.to_thread(probe, film))
-        except VideoError as error:
-            if self._refused.get(attempt.attempt_id) != sha256:
-                self._refused[attempt.attempt_id] = sha256
+        maker = PreviewMaker()
+        detail, flaw = await asyncio.to_thread(_inspect, film, maker)
+        if flaw is not None:
+            if self._refused.get(attempt.attempt_id) != detail["sha256"]:
+                self._refused[attempt.attempt_id] = detail["sha256"]
                 film.unlink(missing_ok=True)
-                raise
+                raise flaw
             # Twice the same bytes: this is what the service made and bills, so it is kept, and its flaw is told.
-            detail |= {"error_code": "VideoDamaged", "error_message": f"The service's own file is flawed: {error}."}
+            detail |= {"error_code": "VideoDamaged", "error_message": f"The service's own file is flawed: {flaw}."}
         detail |= {"video_path": video_path(clip.clip_id, clip.fingerprint), "stored_at": at()}
-        await asyncio.to_thread(self._promote, film, clip, replace(attempt, **detail), _request_of(client, clip))
+        request = _request_of(client, clip)
+        await asyncio.to_thread(self._promote, film, clip, replace(attempt, **detail), request, maker)
         return detail
 
     async def _download(self, client: WanClient, video_url: str, film: Path) -> None:
@@ -195,17 +195,20 @@ class Collector:
         except OSError as error:
             raise StorageError(str(part), str(error), "make room for the download") from error
 
-    def _promote(self, film: Path, clip: Clip, attempt: Attempt, request: Mapping[str, Any] | None) -> None:
+    def _promote(
+        self, film: Path, clip: Clip, attempt: Attempt, request: Mapping[str, Any] | None, maker: PreviewMaker
+    ) -> None:
         """Puts a checked video into the store, and then its sidecar and its pictures.
 
         Args:
             attempt: As it is once the video is stored.
+            maker: Has seen what decodes of it.
         """
         self._store.put_file(film, video_path(clip.clip_id, clip.fingerprint))
         sidecar = write_sidecar(clip, attempt, request=request)
         self._store.write_bytes(sidecar_path(clip.clip_id, clip.fingerprint), sidecar)
         with suppress(VideoError, StorageError):  # the gallery makes missing pictures; the video is what was paid for
-            write_previews(self._store, film, clip.clip_id, clip.fingerprint)
+            write_previews(self._store, maker.made(), clip.clip_id, clip.fingerprint)
 
 
 def _request_of(client: WanClient, clip: Clip) -> Mapping[str, Any] | None:
@@ -216,9 +219,14 @@ def _request_of(client: WanClient, clip: Clip) -> Mapping[str, Any] | None:
         return None
 
 
-def _digest(path: Path) -> str:
+def _inspect(path: Path, maker: PreviewMaker) -> tuple[dict[str, Any], VideoError | None]:
+    """What an attempt is to know of its video, and what is wrong with the file, in one pass over its pictures."""
     with path.open("rb") as file:
-        return sha256_of(file)
+        detail: dict[str, Any] = {"sha256": sha256_of(file), "size_bytes": path.stat().st_size}
+    try:
+        return detail | _facts_of(probe(path, maker.see)), None
+    except VideoError as error:
+        return detail, error
 
 
 def _start_byte(part: Path) -> int:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kf2v_pipeline.media.fix import MAX_SOURCE_BYTES
-from kf2v_pipeline.media.preview import previews, shrink_frame
+from kf2v_pipeline.media.preview import Previews, previews, shrink_frame
 from kf2v_pipeline.storage.layout import first_frame_path, last_frame_path, loop_path, poster_path, strip_path
 from kf2v_pipeline.storage.source import read_bytes
 from kf2v_pipeline.storage.store import Store
@@ -22,17 +22,15 @@ from kf2v_pipeline.workflow.gallery_data import Row
 logger = logging.getLogger(__name__)
 
 
-def write_previews(store: Store, film: Path, clip_id: str, fingerprint: str) -> set[str]:
-    """Makes the pictures of a film that lies on this machine; gives their paths in the store.
+def write_previews(store: Store, made: Previews, clip_id: str, fingerprint: str) -> set[str]:
+    """Writes the pictures of a film; gives their paths in the store.
 
     Raises:
-        VideoError: The file can't be read as a film.
         StorageError: The store can't be written.
     """
-    made = previews(film)
-    store.write_bytes(poster_path(clip_id, fingerprint), made.poster)
-    store.write_bytes(strip_path(clip_id, fingerprint), made.strip)
-    store.write_bytes(loop_path(clip_id, fingerprint), made.loop)
+    pictures = {poster_path: made.poster, strip_path: made.strip, loop_path: made.loop}
+    for path, content in pictures.items():
+        store.write_bytes(path(clip_id, fingerprint), content, lasting=False)
     return _film_paths(clip_id, fingerprint)
 
 
@@ -51,10 +49,10 @@ def make_pictures(store: Store, there: Collection[str], row: Row) -> set[str]:
     made: set[str] = set()
     if _lacks_film(row, there):
         with _leaving_out(f"clip {clip_id}: the film's pictures"), store.at_hand(row["video_path"]) as film:
-            made |= write_previews(store, film, clip_id, fingerprint)
+            made |= write_previews(store, previews(film), clip_id, fingerprint)
     for path, location in _missing_frames(row, there).items():
         with _leaving_out(f"clip {clip_id}: the frame {location}"):
-            store.write_bytes(path, shrink_frame(_read(store, location)))
+            store.write_bytes(path, shrink_frame(_read(store, location)), lasting=False)
             made.add(path)
     return made
 

@@ -16,10 +16,12 @@ from kf2v_pipeline.media.preview import (
     INLINE_LIMIT,
     LOOP_PICTURE_MS,
     LOOP_PICTURES,
+    PreviewMaker,
     inline_strip,
     previews,
     shrink_frame,
 )
+from kf2v_pipeline.media.probe import probe
 
 MakeFilm = Callable[..., Path]
 
@@ -144,3 +146,9 @@ def test_a_photograph_that_was_taken_sideways_stands_upright() -> None:
 def test_a_frame_that_is_no_picture_is_refused() -> None:
     with pytest.raises(OSError, match="cannot identify"):
         shrink_frame(b"no picture")
+
+
+def test_a_film_is_looked_at_and_its_pictures_are_made_in_one_pass(make_film: MakeFilm) -> None:
+    film, maker = make_film("a.mp4", size=(160, 120), frames=41), PreviewMaker()
+    assert probe(film, maker.see).frames == 41
+    assert maker.made() == previews(film)

@@ -41,7 +41,7 @@ OWN: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("create", "list", "get", "upload", "download"), ANSWERS),
     **dict.fromkeys(("create, carried out", "download, half of it here"), ("no reply",)),
     **dict.fromkeys(("put_file", "write_bytes"), ("storage refuses",)),
-    **dict.fromkeys(("read_clip_frame", "digest", "probe", "promote", "find_stored", "missing"), ()),
+    **dict.fromkeys(("read_clip_frame", "inspect", "promote", "find_stored", "missing"), ()),
 }
 """Every place that a drive waits at, and the faults that are the tool's own way of failing there: they end no drive."""
 
@@ -88,9 +88,9 @@ class SnaredStore(Store):
         self.snare("put_file")
         super().put_file(local, path)
 
-    def write_bytes(self, path: str, data: bytes) -> None:
+    def write_bytes(self, path: str, data: bytes, *, lasting: bool = True) -> None:
         self.snare("write_bytes")
-        super().write_bytes(path, data)
+        super().write_bytes(path, data, lasting=lasting)
 
 
 class RealNight(Night):
