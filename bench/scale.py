@@ -1,8 +1,10 @@
-"""What a clip costs by the size of its manifest: planning, and a drive over clips that are all stored already.
+"""What a clip costs by the size of its manifest, where all are stored already: forecast, planning, and a drive.
 
 Run as ``python -m bench.scale [--sizes 1000 10000 100000]``. Nothing is created: rows, ledger, storage and frames are
 made beforehand, as a first run would have left them (each frame is the last of one clip and the first of the next).
-CPU seconds of this process; a cost per clip that grows with the size would show here.
+CPU seconds of this process; a cost per clip that grows with the size would show here. ``forecast`` is what
+``kf2v plan`` does; ``plan`` is how a run, a sensor and the schedule take the manifest in; ``drive`` is what a run does
+then.
 """
 
 from __future__ import annotations
@@ -25,12 +27,14 @@ from sqlalchemy import insert
 
 from kf2v_pipeline.domain.attempt import Attempt, State
 from kf2v_pipeline.domain.clip import Clip
+from kf2v_pipeline.domain.policy import Standing
 from kf2v_pipeline.media.frames import inspect_frame
 from kf2v_pipeline.settings import Settings
 from kf2v_pipeline.storage import schema
 from kf2v_pipeline.storage.attempt import _as_row
 from kf2v_pipeline.storage.layout import video_path
 from kf2v_pipeline.storage.source import token
+from kf2v_pipeline.workflow.forecast import forecast
 from kf2v_pipeline.workflow.intake import take_in_manifest
 from kf2v_pipeline.workflow.look import read_frame
 from kf2v_pipeline.workflow.outcome import Silence, Verdict
@@ -41,6 +45,7 @@ COLORS = ("red", "blue")
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
+    forecast_s: float
     plan_s: float
     drive_s: float
     backlog_s: float
@@ -107,11 +112,13 @@ def measure(clips: int) -> Figures:
             remember_frames(project, folder, clips)
             store_all(project, take_in_manifest(project).clips)
         with Project(settings, local_address=str) as project:
+            forecast_s, told = cpu_s(lambda: forecast(project))
             plan_s, _ = cpu_s(lambda: take_in_manifest(project))
             backlog_s, _ = cpu_s(project.backlog)
             drive_s, report = cpu_s(lambda: drive(project))
         assert len(report.of(Verdict.ALREADY_STORED)) == clips
-        return Figures(plan_s=plan_s, drive_s=drive_s, backlog_s=backlog_s)
+        assert told.count(Standing.STORED) == clips
+        return Figures(forecast_s=forecast_s, plan_s=plan_s, drive_s=drive_s, backlog_s=backlog_s)
 
 
 def drive(project: Project) -> Any:
@@ -124,13 +131,14 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     sizes = parser.parse_args().sizes
     table = Table(title="All clips are stored already; CPU seconds, and in brackets milliseconds per clip")
-    for column in ("clips", "plan", "what is left to do", "drive"):
+    for column in ("clips", "forecast", "plan", "what is left to do", "drive"):
         table.add_column(column, justify="right")
     for clips in sizes:
         figures = measure(clips)
-        costs = (figures.plan_s, figures.backlog_s, figures.drive_s)
+        costs = (figures.forecast_s, figures.plan_s, figures.backlog_s, figures.drive_s)
         table.add_row(f"{clips:,}", *(f"{cost:.2f} ({1000 * cost / clips:.3f})" for cost in costs))
     Console(width=120).print(table)
+    print(f"planning {clips:,} stored: {figures.forecast_s:.1f} s (kf2v plan), {figures.plan_s:.1f} s (a run's)")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ def redact(address: str) -> str:
     """
     if address.startswith("data:"):
         return address.partition(",")[0] + ",…"
+    if "://" not in address:
+        return address
     return "::".join(map(_redact_link, _CHAIN.split(address)))
 
 

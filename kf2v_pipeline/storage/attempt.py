@@ -16,6 +16,7 @@ from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.price import Money
 from kf2v_pipeline.errors import LedgerError
 from kf2v_pipeline.storage import schema
+from kf2v_pipeline.storage.bulk import in_bulk
 from kf2v_pipeline.storage.database import Database, Lock, chunks
 from kf2v_pipeline.storage.detail import read_detail, storable, write_detail
 from kf2v_pipeline.storage.lane import use_create_slot
@@ -156,6 +157,7 @@ class Attempts(Database):
                 ]
         return tuple(sorted(found, key=lambda attempt: (attempt.prepared_at, attempt.number, attempt.clip_id)))
 
+    @in_bulk()
     def newest(self, clips: Sequence[Clip]) -> dict[str, Attempt]:
         """The newest attempt of each clip as it is wanted now, by clip_id; clips without one are left out."""
         table = schema.attempt.c
@@ -167,6 +169,22 @@ class Attempts(Database):
                     if row.fingerprint == fingerprints[row.clip_id]:
                         found[row.clip_id] = _attempt(row)
         return found
+
+    def stored(self, clips: Sequence[Clip]) -> frozenset[str]:
+        """Those of the clips whose videos are stored, as they are wanted now, by clip_id: much cheaper than ``newest``.
+
+        Nothing follows a stored attempt, so it is the newest one.
+        """
+        table = schema.attempt.c
+        fingerprints = {clip.clip_id: clip.fingerprint for clip in clips}
+        query = select(table.clip_id, table.fingerprint, table.state)
+        with self._read() as connection:
+            return frozenset(
+                clip_id
+                for chunk in chunks(fingerprints)
+                for clip_id, fingerprint, state in connection.execute(query.where(table.clip_id.in_(chunk)))
+                if state is State.STORED and fingerprint == fingerprints[clip_id]
+            )
 
     def tries(self, clips: Sequence[Clip]) -> dict[str, int]:
         """How many attempts each clip as it is wanted now has had, by clip_id."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields
+from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from kf2v_pipeline.domain.clip import Frame
 from kf2v_pipeline.storage import schema
 from kf2v_pipeline.storage.database import Database, Lock, chunks
+
+_SCAN = 3
+"""How many rows are read in the time that it takes to find one."""
 
 _FIELDS = tuple(field.name for field in fields(Frame) if field.name != "sealed")
 
@@ -24,16 +28,13 @@ class KnownFrames(Database):
         Args:
             tokens: What a file shows of itself without being read, such as its size and time, by location.
         """
-        table = schema.frame.c
         locations = {_digest(location): location for location in tokens}
-        query = select(table.location_sha256, table.token, *(table[name] for name in _FIELDS))
         found: dict[str, Frame] = {}
         with self._read() as connection:
-            for chunk in chunks(locations):
-                for digest, token, *values in connection.execute(query.where(table.location_sha256.in_(chunk))):
-                    location = locations[digest]
-                    if token == tokens[location]:
-                        found[location] = Frame(**dict(zip(_FIELDS, values, strict=True)))
+            for digest, token, *values in _rows(connection, locations):
+                location = locations.get(digest)
+                if location is not None and token == tokens[location]:
+                    found[location] = Frame(**dict(zip(_FIELDS, values, strict=True)))
         return found
 
     def remember_frames(self, frames: Mapping[str, tuple[str, Frame]]) -> None:
@@ -53,6 +54,18 @@ class KnownFrames(Database):
                 digests = [row["location_sha256"] for row in chunk]
                 connection.execute(delete(schema.frame).where(schema.frame.c.location_sha256.in_(digests)))
                 connection.execute(insert(schema.frame), chunk)
+
+
+def _rows(connection: Connection, digests: Collection[str]) -> Iterator[Any]:
+    """The rows of these digests, and others too where reading the whole table is the shorter way."""
+    table = schema.frame.c
+    query = select(table.location_sha256, table.token, *(table[name] for name in _FIELDS))
+    count = connection.scalar(select(func.count()).select_from(schema.frame)) or 0
+    if count <= _SCAN * len(digests):
+        yield from connection.execute(query)
+        return
+    for chunk in chunks(digests):
+        yield from connection.execute(query.where(table.location_sha256.in_(chunk)))
 
 
 def _digest(location: str) -> str:

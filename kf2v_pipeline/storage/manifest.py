@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import PurePosixPath
@@ -196,29 +196,26 @@ class _RowCheck:
             first_rows: Row of each clip_id that was met before; this row's is added.
         """
         clip_id = self._read_clip_id(first_rows)
-        template = self._option("template")
-        first_frame = self._option("first_frame", needed="the first frame")
-        last_frame = self._option("last_frame", needed=None if template else "the last frame")
-        row = Row(
+        template = self.option("template")
+        first_frame = self.option("first_frame", needed="the first frame")
+        last_frame = self.option("last_frame", needed=None if template else "the last frame")
+        # Most cells of a long manifest are empty or not there: they are not looked at.
+        given = {
+            name: read(self, column)
+            for column, (name, read) in _READERS.items()
+            if self._values.get(column) is not None
+        }
+        if self.problems:
+            return None
+        return Row(
             row=self.row,
             clip_id=clip_id,
             first_frame=first_frame or "",
             last_frame=last_frame,
-            prompt=self._text("prompt"),
-            negative_prompt=self._text("negative_prompt"),
-            model=self._option("model"),
-            resolution=self._option("resolution"),
-            duration_s=self._number("duration", 1, MAX_DURATION_S, "a length in seconds"),
-            seed=self._number("seed", 0, MAX_SEED, "a seed"),
-            prompt_extend=self._flag("prompt_extend"),
-            watermark=self._flag("watermark"),
             template=template,
-            service=self._option("service"),
-            aspect=self._aspect("aspect"),
-            fit=self._fit("fit"),
             carried={name: self._values.get(name) for name in carried},
+            **given,
         )
-        return None if self.problems else row
 
     def _refuse(self, column: str, what: str, fix: str) -> None:
         name = self._values.get("clip_id")
@@ -239,22 +236,32 @@ class _RowCheck:
             )
         return str(clip_id)
 
-    def _text(self, column: str) -> str | None:
+    def text(self, column: str) -> str | None:
+        """Any text; None where it is blank."""
         value = self._values.get(column)
-        if value is None or _is_empty(value):
+        if value is None:
             return None
         if not isinstance(value, str):
             self._refuse(column, f"{_quote(value)} is no text", "write text")
             return None
         if "\0" in value:
             self._refuse(column, "it holds a NUL character", "remove it")
-        return value
+        return None if value.isspace() or not value else value
 
-    def _option(self, column: str, needed: str | None = None) -> str | None:
+    def option(self, column: str, needed: str | None = None) -> str | None:
+        """Text without what surrounds it."""
         if needed and _is_empty(self._values.get(column)):
             self._refuse(column, "it is empty", f"write the path or URL of {needed}")
-        value = self._text(column)
+        value = self.text(column)
         return None if value is None else value.strip()
+
+    def duration(self, column: str) -> int | None:
+        """A length of the video."""
+        return self._number(column, 1, MAX_DURATION_S, "a length in seconds")
+
+    def seed(self, column: str) -> int | None:
+        """A seed."""
+        return self._number(column, 0, MAX_SEED, "a seed")
 
     def _number(self, column: str, least: int, most: int, meaning: str) -> int | None:
         value = self._values.get(column)
@@ -267,22 +274,25 @@ class _RowCheck:
             return None
         return int(number[1])
 
-    def _aspect(self, column: str) -> str | None:
-        text = self._option(column)
+    def aspect(self, column: str) -> str | None:
+        """The shape of a cut."""
+        text = self.option(column)
         aspect = None if text is None else read_aspect(text)
         if text is not None and aspect is None:
             rule = f"write it as W:H, such as 9:16, in whole numbers of at most {MAX_PART}, or first_frame"
             self._refuse(column, f"{_quote(text)} is no aspect", rule)
         return aspect
 
-    def _fit(self, column: str) -> Fit | None:
-        text = self._option(column)
+    def fit(self, column: str) -> Fit | None:
+        """How a cut is made."""
+        text = self.option(column)
         fit = next((fit for fit in FITS if text is not None and fit == text.lower()), None)
         if text is not None and fit is None:
             self._refuse(column, f"{_quote(text)} is no fit", f"write {', '.join(FITS)}, or leave it empty")
         return fit
 
-    def _flag(self, column: str) -> bool | None:
+    def flag(self, column: str) -> bool | None:
+        """Yes or no."""
         value = self._values.get(column)
         if value is None:
             return None
@@ -290,6 +300,22 @@ class _RowCheck:
         if text and text not in _FLAGS:
             self._refuse(column, f"{_quote(value)} is neither true nor false", "write true or false, or leave it empty")
         return _FLAGS.get(text)
+
+
+_READERS: Mapping[str, tuple[str, Callable[[_RowCheck, str], Any]]] = {
+    "prompt": ("prompt", _RowCheck.text),
+    "negative_prompt": ("negative_prompt", _RowCheck.text),
+    "model": ("model", _RowCheck.option),
+    "resolution": ("resolution", _RowCheck.option),
+    "duration": ("duration_s", _RowCheck.duration),
+    "seed": ("seed", _RowCheck.seed),
+    "prompt_extend": ("prompt_extend", _RowCheck.flag),
+    "watermark": ("watermark", _RowCheck.flag),
+    "service": ("service", _RowCheck.option),
+    "aspect": ("aspect", _RowCheck.aspect),
+    "fit": ("fit", _RowCheck.fit),
+}
+"""The optional columns that mean the same in every row: the row's field for each, and what reads its cell."""
 
 
 def _is_empty(value: Any) -> bool:

@@ -82,8 +82,8 @@ def _read_csv(content: bytes, url: str) -> Sheet:
             mend = 'check its quotes: close each, and write a quote in a cell as ""'
             sheet.refuse(row, f"it can't be read as CSV ({cells})", mend)
         elif any(cells):
-            clip_id = dict(zip(names, cells, strict=False)).get("clip_id")
             if len(cells) < len(names) or any(cells[len(names) :]):
+                clip_id = dict(zip(names, cells, strict=False)).get("clip_id")
                 what = f"it has {len(cells)} cells where the header has {len(names)}"
                 sheet.refuse(row, what, "write a cell per column, and quote cells that hold a comma", clip_id or None)
             else:

@@ -133,7 +133,14 @@ def _is_absolute(path: str) -> bool:
 
 
 def _absolute(path: str, base: str) -> str:
-    return os.path.abspath(os.path.join(os.path.dirname(base), os.path.expanduser(path)))  # noqa: PTH100, PTH111, PTH118, PTH120  # see above
+    if path.startswith("~"):
+        path = os.path.expanduser(path)  # noqa: PTH111  # see above
+    return os.path.abspath(os.path.join(_folder_of(base), path))  # noqa: PTH100, PTH118  # see above
+
+
+@functools.lru_cache(maxsize=8)
+def _folder_of(base: str) -> str:
+    return os.path.dirname(base)  # noqa: PTH120  # see above
 
 
 def _check_url(reference: str) -> None:

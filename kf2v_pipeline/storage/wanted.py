@@ -13,6 +13,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.problem import Problem
 from kf2v_pipeline.storage import schema
+from kf2v_pipeline.storage.bulk import in_bulk
 from kf2v_pipeline.storage.database import Database, Lock, chunks
 
 
@@ -60,9 +61,10 @@ class Wanted(Database):
                 position = order.get(row.clip_id)
                 if position is not None:
                     clip = clips[position]
-                    same = row.record == _record(clip)
-                    kinds[row.clip_id] = _kind(row, same or row.fingerprint == clip.fingerprint)
-                    if not same or (row.manifest, row.position, row.retired_at) != (manifest, position, None):
+                    is_same_video = row.fingerprint == clip.fingerprint
+                    kinds[row.clip_id] = _kind(row, is_same_video)
+                    is_same = is_same_video and row.record == _record(clip)
+                    if not is_same or (row.manifest, row.position, row.retired_at) != (manifest, position, None):
                         moved.append(position)
                 elif row.retired_at is None:
                     gone.append((row.position, row.clip_id))
@@ -71,11 +73,12 @@ class Wanted(Database):
             _insert(connection, [_as_row(manifest, position, clips[position], at) for position in fresh])
             _rewrite(connection, [_as_row(manifest, position, clips[position], at) for position in moved])
             _retire(connection, retired, at)
-        of_kind = {
-            kind: tuple(i for i in order if kinds.get(i, "new") == kind) for kind in ("new", "changed", "unchanged")
-        }
-        return Change(retired=retired, **of_kind)
+        of_kind: dict[str, list[str]] = {"new": [], "changed": [], "unchanged": []}
+        for clip_id in order:
+            of_kind[kinds.get(clip_id, "new")].append(clip_id)
+        return Change(retired=retired, **{kind: tuple(clip_ids) for kind, clip_ids in of_kind.items()})
 
+    @in_bulk()
     def wanted(self, clip_ids: Collection[str] | None = None, *, manifest: str | None = None) -> tuple[Clip, ...]:
         """The clips that are wanted, in their manifest's order.
 
@@ -84,7 +87,9 @@ class Wanted(Database):
             manifest: Only those of this manifest; None for all.
         """
         table = schema.clip.c
-        query = select(table.manifest, table.position, table.record).where(table.retired_at.is_(None))
+        query = select(table.manifest, table.position, table.fingerprint, table.record).where(
+            table.retired_at.is_(None)
+        )
         if manifest is not None:
             query = query.where(table.manifest == manifest)
         with self._read() as connection:
@@ -97,7 +102,7 @@ class Wanted(Database):
                     for row in connection.execute(query.where(table.clip_id.in_(chunk)))
                 ]
         rows.sort(key=lambda row: (row.manifest, row.position))
-        return tuple(Clip.from_record(json.loads(row.record)) for row in rows)
+        return tuple(Clip.from_record(json.loads(row.record), fingerprint=row.fingerprint) for row in rows)
 
     def reject(self, manifest: str, problems: Sequence[Problem], *, at: datetime) -> None:
         """Puts the problems of a manifest's last reading in the place of those before."""

@@ -58,10 +58,11 @@ def forecast(project: Project, clip_ids: tuple[str, ...] = ()) -> Forecast:
     plan = look_at_manifest(project)
     refuse_unknown_clips(clip_ids, plan.clips)
     clips: list[Clip] = [clip for clip in plan.clips if not clip_ids or clip.clip_id in clip_ids]
-    newest = project.ledger.newest(clips)
+    stored = project.ledger.stored(clips)
+    newest = project.ledger.newest([clip for clip in clips if clip.clip_id not in stored])
     standings: dict[str, Standing] = {}
     for clip in clips:
-        stands = standing(newest.get(clip.clip_id))
+        stands = Standing.STORED if clip.clip_id in stored else standing(newest.get(clip.clip_id))
         is_asked = clip.clip_id in clip_ids and stands is Standing.FAILED
         standings[clip.clip_id] = Standing.PLANNED if is_asked else stands
     missing = [clip_id for clip_id, stands in standings.items() if stands is Standing.PLANNED]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.problem import Problem
 from kf2v_pipeline.errors import SettingsError
+from kf2v_pipeline.storage.bulk import in_bulk
 from kf2v_pipeline.storage.ledger import Change
 from kf2v_pipeline.storage.manifest import read_manifest
 from kf2v_pipeline.storage.tables import write_rejected
@@ -15,6 +16,7 @@ from kf2v_pipeline.workflow.plan import Plan, make_plan
 from kf2v_pipeline.workflow.project import Project
 
 
+@in_bulk()
 def look_at_manifest(project: Project, service_for: Callable[[str | None], Service] | None = None) -> Plan:
     """Reads and checks the project's manifest, and changes nothing but the ledger's memory of frames.
 
@@ -51,6 +53,7 @@ def take_in_manifest(project: Project) -> Plan:
     return plan
 
 
+@in_bulk()
 def take_in_plan(project: Project, plan: Plan) -> Change:
     """Makes the clips of a plan the wanted ones; gives what that changed.
 

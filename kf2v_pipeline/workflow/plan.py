@@ -127,8 +127,8 @@ def _price(
 def _find_flaws(
     row: Row, offered: _Offer | Flaw, first: Look, last: Look | None, *, mode: Mode, long_prompts: PromptMode
 ) -> Iterator[Flaw]:
-    looks = {"first_frame": first} if last is None else {"first_frame": first, "last_frame": last}
-    for column, look in looks.items():
+    looks = [("first_frame", first)] if last is None else [("first_frame", first), ("last_frame", last)]
+    for column, look in looks:
         yield from look_flaws(column, look)
     if row.template and row.last_frame:
         yield Flaw("last_frame", "the service reads no last frame beside a template", "leave one of them empty", False)
@@ -136,7 +136,7 @@ def _find_flaws(
         yield offered
     else:
         yield from option_flaws(row, offered.model, long_prompts)
-        for column, look in looks.items():
+        for column, look in looks:
             if isinstance(look, Frame):
                 yield from frame_flaws(column, look, offered.model, mode)
     if isinstance(first, Frame) and isinstance(last, Frame):

@@ -118,6 +118,14 @@ def test_a_record_of_an_older_version_is_read() -> None:
     assert Clip.from_record(record) == CLIP
 
 
+def test_a_clip_with_a_kept_fingerprint_finds_its_own_once_it_is_changed() -> None:
+    clip = Clip.from_record(CLIP.to_record(), fingerprint="kept")
+    assert clip.fingerprint == "kept"
+    assert clip == CLIP
+    assert clip.to_record() == CLIP.to_record()
+    assert clip.evolve(seed=CLIP.seed).fingerprint == CLIP.fingerprint
+
+
 def test_of_a_frame_only_its_bytes_count() -> None:
     moved = make_frame("a", location="s3://bucket/elsewhere.png", width=1, height=1, size_bytes=1, format="JPEG")
     assert CLIP.evolve(first_frame=moved).fingerprint == CLIP.fingerprint

@@ -125,6 +125,16 @@ def test_a_clip_whose_row_or_columns_changed_is_unchanged_and_kept_as_it_is_now(
     assert ledger.wanted() == tuple(now)
 
 
+def test_a_fingerprint_that_was_kept_is_found_anew_at_every_reading_of_the_manifest(ledger: Ledger) -> None:
+    """Rows are trusted between readings, so a reading must mend one that another version wrote."""
+    ledger.want("m.csv", make_clips(2), at=NOON)
+    with ledger._write() as connection:
+        connection.execute(sa.update(schema.clip).where(schema.clip.c.clip_id == "clip-1").values(fingerprint="old"))
+    assert [clip.fingerprint for clip in ledger.wanted(["clip-1"])] == ["old"]
+    assert ledger.want("m.csv", make_clips(2), at=NOON) == Change(changed=("clip-1",), unchanged=("clip-0",))
+    assert [clip.fingerprint for clip in ledger.wanted()] == [clip.fingerprint for clip in make_clips(2)]
+
+
 def test_a_clip_that_left_the_manifest_is_not_wanted_any_more(ledger: Ledger) -> None:
     ledger.want("m.csv", make_clips(3), at=NOON)
     kept = make_clips(3)[1:2]
@@ -362,6 +372,13 @@ def test_an_attempt_that_ended_is_not_left_over(ledger: Ledger) -> None:
     record(ledger, prepare(ledger), FactKind.REFUSED)
     ledger.want("m.csv", [], at=NOON)
     assert ledger.leftovers("m.csv") == ()
+
+
+def test_stored_are_the_clips_whose_video_is_stored_as_they_are_wanted_now(ledger: Ledger) -> None:
+    record(ledger, prepare(ledger, make_clip("a")), *TO_STORED)
+    record(ledger, prepare(ledger, make_clip("b")), *TO_STORED)
+    record(ledger, prepare(ledger, make_clip("c")), *TO_STORED[:2])
+    assert ledger.stored([make_clip("a"), make_clip("b", seed=7), make_clip("c"), make_clip("d")]) == {"a"}
 
 
 def test_attempts_are_given_in_the_order_in_which_they_were_prepared(ledger: Ledger) -> None:
@@ -796,6 +813,11 @@ def test_a_frame_that_changed_is_remembered_anew(ledger: Ledger) -> None:
     ledger.remember_frames({"/a.png": ("t2", make_frame("z"))})
     assert ledger.known_frames({"/a.png": "t1"}) == {}
     assert ledger.known_frames({"/a.png": "t2"}) == {"/a.png": make_frame("z")}
+
+
+def test_few_frames_are_known_among_many(ledger: Ledger) -> None:
+    ledger.remember_frames({f"/{n}.png": ("t", make_frame(str(n))) for n in range(MANY)})
+    assert ledger.known_frames({"/7.png": "t", "/none.png": "t"}) == {"/7.png": make_frame("7")}
 
 
 def test_how_a_frame_is_fixed_is_remembered(ledger: Ledger) -> None:
