@@ -7,7 +7,8 @@ Kf2vError
 ├── StorageError             the storage refuses to read or to write
 ├── LedgerError              the ledger can't be opened, or a rule of it would be broken
 │   ├── IllegalMove          a fact that the attempt's state does not allow
-│   └── BudgetReached        the reservation would pass what may be spent
+│   ├── BudgetReached        the reservation would pass what may be spent
+│   └── NoPlace              the lane's quota is used up for the moment
 ├── ServiceError             the service answered, and the answer is an error
 ├── TransportError           we did not get an answer that can be read
 │   ├── NotSent              nothing reached the service: sending again is safe
@@ -19,6 +20,8 @@ A failed task is no error but data (``domain.reading``).
 """
 
 from __future__ import annotations
+
+from datetime import datetime
 
 
 class Kf2vError(Exception):
@@ -133,6 +136,18 @@ class BudgetReached(LedgerError):
         self.wanted = wanted
         self.currency = currency
         self.per_day = per_day
+
+
+class NoPlace(LedgerError):
+    """A lane's quota is used up for the moment; nothing was prepared.
+
+    Attributes:
+        free_at: When to ask again.
+    """
+
+    def __init__(self, lane: str, free_at: datetime) -> None:
+        super().__init__(f"Lane {lane} takes no create at present; ask again at {free_at.isoformat()}.")
+        self.free_at = free_at
 
 
 class ServiceError(Kf2vError):

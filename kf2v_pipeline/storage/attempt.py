@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from kf2v_pipeline.domain.attempt import MOVES, Attempt, Fact, FactKind, State, fold
 from kf2v_pipeline.domain.clip import Clip
@@ -19,11 +19,25 @@ from kf2v_pipeline.storage import schema
 from kf2v_pipeline.storage.bulk import in_bulk
 from kf2v_pipeline.storage.database import Database, Lock, chunks
 from kf2v_pipeline.storage.detail import read_detail, storable, write_detail
-from kf2v_pipeline.storage.lane import use_create_slot
+from kf2v_pipeline.storage.lane import Places, check_place
 from kf2v_pipeline.storage.spend import check_budgets, keep_committed
 
 _FIELDS = tuple(field.name for field in fields(Attempt))
 _ATTEMPT = select(*(schema.attempt.c[name] for name in _FIELDS))
+_ONE_ATTEMPT = _ATTEMPT.where(schema.attempt.c.attempt_id == bindparam("of_attempt"))
+_CHANGE = update(schema.attempt).where(schema.attempt.c.attempt_id == bindparam("of_attempt"))
+_NEW_ATTEMPT = insert(schema.attempt)
+_NEW_CLIP = insert(schema.attempt_clip)
+_NEW_FACT = insert(schema.fact)
+_HOLDER = select(schema.claim.c.owner).where(schema.claim.c.clip_id == bindparam("of_clip"))
+_LAST = (
+    select(schema.attempt.c.number, schema.attempt.c.state)
+    .where(
+        schema.attempt.c.clip_id == bindparam("of_clip"), schema.attempt.c.fingerprint == bindparam("of_fingerprint")
+    )
+    .order_by(schema.attempt.c.number.desc())
+    .limit(1)
+)
 
 
 class Attempts(Database):
@@ -35,24 +49,25 @@ class Attempts(Database):
         *,
         owner: str,
         at: datetime,
+        places: Places | None = None,
         reserve: Money | None = None,
         budget: Money | None = None,
         daily_budget: Money | None = None,
     ) -> Attempt:
         """Puts the intent to ask for a clip on record, and holds back what it will cost. Only then may it be sent.
 
-        It takes the oldest place that ``take_create_slot`` granted in the clip's lane and that nobody used.
-
         Args:
             clip: As it is wanted now.
             owner: The driver that is about to send it, and holds the clip.
             at: Now; the attempt's ``prepared_at``.
+            places: The quota of the clip's lane, in which the attempt takes a place until it ends; None for no quota.
             reserve: What the clip will cost; None where the price is not known.
             budget: The most that this owner's attempts may cost together; None for no limit.
             daily_budget: The most that all attempts of this UTC day may cost together; None for no limit.
 
         Raises:
             LedgerError: The owner does not hold the clip; or an attempt for it is open or stored already.
+            NoPlace: The lane's quota is used up for the moment.
             BudgetReached: The reservation would pass one of the budgets.
         """
         attempt = Attempt(
@@ -72,12 +87,13 @@ class Attempts(Database):
         with self._write(Lock.WORK) as connection:
             _check_claim(connection, attempt)
             attempt = _numbered(connection, attempt)
+            if places is not None:
+                check_place(connection, attempt.lane, places, at=at)
             check_budgets(connection, attempt, budget=budget, daily_budget=daily_budget)
-            connection.execute(insert(schema.attempt).values(_as_row(attempt)))
+            connection.execute(_NEW_ATTEMPT, _as_row(attempt))
             record = json.dumps(clip.to_record())
-            connection.execute(insert(schema.attempt_clip).values(attempt_id=attempt.attempt_id, record=record))
+            connection.execute(_NEW_CLIP, {"attempt_id": attempt.attempt_id, "record": record})
             keep_committed(connection, None, attempt)
-            use_create_slot(connection, attempt)
         return attempt
 
     def record(self, fact: Fact) -> Attempt:
@@ -116,7 +132,7 @@ class Attempts(Database):
             now = _find(connection, attempt.attempt_id)
             if now is None or not now.is_open:
                 now = _numbered(connection, replace(attempt, attempt_id=uuid.uuid4().hex))
-                connection.execute(insert(schema.attempt).values(_as_row(now)))
+                connection.execute(_NEW_ATTEMPT, _as_row(now))
             for fact in facts:
                 found = now.state is State.UNCONFIRMED and fact.kind is FactKind.ACCEPTED
                 kind = FactKind.FOUND if found else fact.kind
@@ -238,18 +254,17 @@ class Attempts(Database):
 
 
 def _find(connection: Connection, attempt_id: str) -> Attempt | None:
-    row = connection.execute(_ATTEMPT.where(schema.attempt.c.attempt_id == attempt_id)).one_or_none()
+    row = connection.execute(_ONE_ATTEMPT, {"of_attempt": attempt_id}).one_or_none()
     return None if row is None else _attempt(row)
 
 
 def _append(connection: Connection, before: Attempt, fact: Fact) -> Attempt:
     """Writes one fact, and what the attempt is after it."""
-    table = schema.attempt
     detail = {name: storable(value) for name, value in fact.detail.items()}
     attempt = fold(before, replace(fact, detail=detail))
     line = {"attempt_id": fact.attempt_id, "kind": fact.kind, "at": fact.at, "detail": write_detail(detail)}
-    connection.execute(insert(schema.fact).values(line))
-    connection.execute(update(table).where(table.c.attempt_id == fact.attempt_id).values(state=attempt.state, **detail))
+    connection.execute(_NEW_FACT, line)
+    connection.execute(_CHANGE, {"of_attempt": fact.attempt_id, "state": attempt.state, **detail})
     keep_committed(connection, before, attempt)
     return attempt
 
@@ -263,8 +278,7 @@ def _as_row(attempt: Attempt) -> dict[str, Any]:
 
 
 def _check_claim(connection: Connection, attempt: Attempt) -> None:
-    table = schema.claim.c
-    if connection.scalar(select(table.owner).where(table.clip_id == attempt.clip_id)) != attempt.owner:
+    if connection.scalar(_HOLDER, {"of_clip": attempt.clip_id}) != attempt.owner:
         raise LedgerError(
             f"Clip {attempt.clip_id} is not held by {attempt.owner}: claim it before an attempt is prepared."
         )
@@ -272,11 +286,8 @@ def _check_claim(connection: Connection, attempt: Attempt) -> None:
 
 def _numbered(connection: Connection, attempt: Attempt) -> Attempt:
     """The attempt with the number that follows the last one of its clip and fingerprint."""
-    table = schema.attempt.c
-    query = select(table.number, table.state).where(
-        table.clip_id == attempt.clip_id, table.fingerprint == attempt.fingerprint
-    )
-    last = connection.execute(query.order_by(table.number.desc()).limit(1)).one_or_none()
+    names = {"of_clip": attempt.clip_id, "of_fingerprint": attempt.fingerprint}
+    last = connection.execute(_LAST, names).one_or_none()
     if last is None:
         return attempt
     if last.state in schema.ALIVE_STATES:

@@ -178,6 +178,7 @@ attempt = Table(
     Index("ix_kf2v_attempt_ended", "lane", "ended_at"),
     Index("ix_kf2v_attempt_owner", "owner"),
     Index("ix_kf2v_attempt_prepared", "prepared_at"),
+    Index("ix_kf2v_attempt_lane", "lane", "prepared_at"),
 )
 """What the facts of each attempt fold into; a column for each field of ``domain.attempt.Attempt``."""
 
@@ -245,14 +246,3 @@ commitment = Table(
     Column("amount", _AMOUNT, nullable=False),
 )
 """What the attempts of one owner, or of one day, take from a budget together, so that no prepare adds them all up."""
-
-create_slot = Table(
-    "kf2v_create_slot",
-    metadata,
-    Column("slot_id", _SERIAL, primary_key=True),
-    Column("lane", Text, nullable=False),
-    Column("granted_at", Instant, nullable=False),
-    Column("attempt_id", Text),
-    Index("ix_kf2v_create_slot_lane", "lane", "granted_at"),
-)
-"""When each lane's last creates were let through, and for which attempt; None until one was prepared."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from decimal import Decimal
 
-from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from kf2v_pipeline.domain.attempt import FREE_STATES, Attempt
 from kf2v_pipeline.domain.price import Money, total_by_currency
@@ -16,6 +16,11 @@ from kf2v_pipeline.storage.database import Database
 
 _attempt = schema.attempt.c
 _commitment = schema.commitment.c
+
+_SAME = (_commitment.scope == bindparam("of_scope"), _commitment.currency == bindparam("of_currency"))
+_AMOUNT = select(_commitment.amount).where(*_SAME)
+_NEW_AMOUNT = insert(schema.commitment)
+_CHANGE_AMOUNT = update(schema.commitment).where(*_SAME)
 
 
 class Spend(Database):
@@ -61,7 +66,7 @@ def check_budgets(
                 f"give a budget in {attempt.currency}."
             )
         wanted = attempt.reserved or Decimal(0)
-        committed = connection.scalar(_amount(scope, limit.currency)) or Decimal(0)
+        committed = _amount(connection, scope, limit.currency) or Decimal(0)
         if committed + wanted > limit.amount:
             raise BudgetReached(
                 limit=f"{limit.amount:f}",
@@ -103,15 +108,14 @@ def _scopes(attempt: Attempt) -> tuple[str, str]:
     return f"owner/{attempt.owner}", f"day/{attempt.prepared_at.astimezone(timezone.utc).date()}"
 
 
-def _amount(scope: str, currency: str) -> Select[Decimal]:
-    return select(_commitment.amount).where(_commitment.scope == scope, _commitment.currency == currency)
+def _amount(connection: Connection, scope: str, currency: str) -> Decimal | None:
+    return connection.scalar(_AMOUNT, {"of_scope": scope, "of_currency": currency})
 
 
 def _add(connection: Connection, scope: str, money: Money) -> None:
-    amount = connection.scalar(_amount(scope, money.currency))
+    amount = _amount(connection, scope, money.currency)
     if amount is None:
-        row = {"scope": scope, "currency": money.currency, "amount": money.amount}
-        connection.execute(insert(schema.commitment).values(row))
+        connection.execute(_NEW_AMOUNT, {"scope": scope, "currency": money.currency, "amount": money.amount})
     else:
-        same = (_commitment.scope == scope, _commitment.currency == money.currency)
-        connection.execute(update(schema.commitment).where(*same).values(amount=amount + money.amount))
+        same = {"of_scope": scope, "of_currency": money.currency}
+        connection.execute(_CHANGE_AMOUNT, {**same, "amount": amount + money.amount})

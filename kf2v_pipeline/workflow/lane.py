@@ -17,7 +17,8 @@ from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.policy import Pace, retry_at
 from kf2v_pipeline.domain.price import Money, limit_for
 from kf2v_pipeline.domain.reading import ListedTask, Reading, TaskStatus
-from kf2v_pipeline.errors import BudgetReached, FrameError, NotSent, ReplyLost, ServiceError, TransportError
+from kf2v_pipeline.errors import BudgetReached, FrameError, NoPlace, NotSent, ReplyLost, ServiceError, TransportError
+from kf2v_pipeline.storage.ledger import Places
 from kf2v_pipeline.wan.catalog import Model
 from kf2v_pipeline.wan.client import WanClient
 from kf2v_pipeline.wan.fault import Verdict, judge
@@ -139,26 +140,20 @@ class Lane:
             if self._brake.paused_until:
                 await self._wait(self._brake.paused_until)
                 continue
-            free_at = self._desk.ledger.take_create_slot(
-                self.name,
-                at=self._desk.clock(),
-                creates_per_second=self._brake.rate.now,
-                tasks_in_process=self._model.quota.tasks_in_process + self._brake.surplus,
-            )
-            if free_at is not None:
-                mine = len(self._flights) + len(self._unconfirmed)
-                is_mine = mine >= self._model.quota.tasks_in_process + self._brake.surplus
-                await self._wait(None if is_mine else free_at)  # only what another drive ends must be asked for
-                continue
+            most = self._model.quota.tasks_in_process + self._brake.surplus
             try:
                 return self._desk.ledger.prepare(
                     clip,
                     owner=self._desk.driver.owner,
                     at=self._desk.clock(),
+                    places=Places(creates_per_second=self._brake.rate.now, tasks_in_process=most),
                     reserve=price,
                     budget=limit_for(price, budget.per_run),
                     daily_budget=limit_for(price, budget.per_day),
                 )
+            except NoPlace as full:
+                is_mine = len(self._flights) + len(self._unconfirmed) >= most
+                await self._wait(None if is_mine else full.free_at)  # only what another drive ends must be asked for
             except BudgetReached as error:
                 self._stop("BudgetReached", str(error))
         self._desk.leave(clip, *self._stopped)

@@ -12,11 +12,11 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
-from kf2v_pipeline.domain.attempt import IN_PROCESS_STATES, Fact, FactKind
+from kf2v_pipeline.domain.attempt import IN_PROCESS_STATES, Attempt, Fact, FactKind
 from kf2v_pipeline.domain.clip import Clip, Frame
 from kf2v_pipeline.domain.price import Money
-from kf2v_pipeline.errors import BudgetReached, LedgerError
-from kf2v_pipeline.storage.ledger import Driver, Ledger
+from kf2v_pipeline.errors import BudgetReached, LedgerError, NoPlace
+from kf2v_pipeline.storage.ledger import Driver, Ledger, Places
 
 RACERS = 3
 NOON = datetime(2025, 6, 1, 12, tzinfo=timezone.utc)
@@ -26,8 +26,7 @@ YUAN = Money(amount=Decimal(1), currency="CNY")
 
 NAMES = [f"clip-{n}" for n in range(80)]
 BUDGET = Money(amount=Decimal(30), currency="CNY")
-PLACES = 3
-CREATES_PER_SECOND = 1000
+QUOTA = Places(creates_per_second=1000, tasks_in_process=3)
 
 
 def make_clip(clip_id: str) -> Clip:
@@ -84,16 +83,20 @@ def race_for_places(url: str, racer: str) -> dict[str, list[Any]]:
         at = NOON
         for name in names:
             clip = make_clip(name)
-            while ledger.take_create_slot(
-                clip.lane, at=at, creates_per_second=CREATES_PER_SECOND, tasks_in_process=PLACES
-            ):
+            while (attempt := try_to_prepare(ledger, clip, racer, at)) is None:
                 at += timedelta(milliseconds=1)
             granted_at.append(at.isoformat())
-            attempt = ledger.prepare(clip, owner=racer, at=at)
             in_process.append(len(ledger.attempts(states=IN_PROCESS_STATES)))
             for kind in (FactKind.ACCEPTED, FactKind.TASK_FAILED):
                 ledger.record(Fact(attempt_id=attempt.attempt_id, kind=kind, at=at))
     return {"granted_at": granted_at, "in_process": in_process}
+
+
+def try_to_prepare(ledger: Ledger, clip: Clip, owner: str, at: datetime) -> Attempt | None:
+    try:
+        return ledger.prepare(clip, owner=owner, at=at, places=QUOTA)
+    except NoPlace:
+        return None
 
 
 RACES = {race.__name__: race for race in (race_to_open, race_to_claim, race_to_prepare, race_for_places)}
@@ -151,10 +154,10 @@ def test_a_clip_is_prepared_once_and_a_budget_is_never_passed(ledger_url: str) -
 def test_the_limits_of_a_lane_hold_across_processes(ledger_url: str) -> None:
     Ledger.open(ledger_url).close()
     reports = run("race_for_places", ledger_url)
-    assert max(number for report in reports for number in report["in_process"]) <= PLACES
+    assert max(number for report in reports for number in report["in_process"]) <= QUOTA.tasks_in_process
     granted_at = sorted(datetime.fromisoformat(at) for report in reports for at in report["granted_at"])
     assert len(granted_at) == RACERS * 12
-    spacing = timedelta(seconds=1 / CREATES_PER_SECOND)
+    spacing = timedelta(seconds=1 / QUOTA.creates_per_second)
     assert all(later - earlier >= spacing for earlier, later in pairwise(granted_at))
 
 

@@ -24,13 +24,13 @@ from hypothesis.stateful import (
 from kf2v_pipeline.domain.attempt import IN_PROCESS_STATES, MOVES, Attempt, Fact, FactKind, State, fold
 from kf2v_pipeline.domain.clip import Clip, Frame
 from kf2v_pipeline.domain.price import Money, total_by_currency
-from kf2v_pipeline.errors import BudgetReached, IllegalMove, LedgerError
+from kf2v_pipeline.errors import BudgetReached, IllegalMove, LedgerError, NoPlace
 from kf2v_pipeline.storage import schema
-from kf2v_pipeline.storage.ledger import Driver, Ledger
+from kf2v_pipeline.storage.ledger import Driver, Ledger, Places
 
 START = datetime(2025, 6, 1, 23, 58, tzinfo=timezone.utc)  # two minutes before another day begins
 STALE = timedelta(seconds=60)
-SLOT_LIFE = timedelta(seconds=10)
+SPACING = timedelta(seconds=0.5)
 UNSEEN_LIFE = timedelta(minutes=10)
 
 FRAME = Frame(location="/a.png", sha256="a" * 64, width=640, height=360, size_bytes=5, format="PNG")
@@ -55,6 +55,7 @@ clips = st.sampled_from(CLIPS)
 names = st.sets(st.sampled_from(["a", "b"]))
 amounts = st.sampled_from([Decimal("0.1"), Decimal("0.25"), Decimal(1)])
 prices = st.none() | st.builds(Money, amount=amounts, currency=st.sampled_from(["CNY", "USD"]))
+quotas = st.none() | st.integers(0, 3)
 budgets = st.none() | st.sampled_from([Decimal("0.35"), Decimal(2)])
 
 
@@ -94,8 +95,6 @@ class LedgerMachine(RuleBasedStateMachine):
         self.claims: dict[str, str] = {}
         self.prepared: dict[str, Attempt] = {}
         self.attempts: dict[str, Attempt] = {}
-        self.slots: list[datetime] = []
-        self.last_slot_at: datetime | None = None
 
     @initialize()
     def share_the_clips(self) -> None:
@@ -157,59 +156,63 @@ class LedgerMachine(RuleBasedStateMachine):
         self.ledger.release(owner, names)
         self.claims = {name: who for name, who in self.claims.items() if who != owner or name not in names}
 
-    @rule(places=st.integers(0, 3))
-    def take_create_slot(self, places: int) -> None:
-        spacing = timedelta(seconds=0.5)
-        answer = self.ledger.take_create_slot(LANE, at=self.now, creates_per_second=2, tasks_in_process=places)
+    def free_at(self, most: int | None) -> datetime | None:
+        """When a lane with so many places lets a create through; None for at once."""
+        if most is None:
+            return None
         in_process = sum(
             attempt.state in IN_PROCESS_STATES
             and (attempt.clip_id in self.claims or attempt.prepared_at > self.now - UNSEEN_LIFE)
             for attempt in self.attempts.values()
         )
-        if in_process + len(self.living_slots()) >= places:
-            assert answer == self.now + timedelta(seconds=1)
-        elif self.last_slot_at is not None and self.now < self.last_slot_at + spacing:
-            assert answer == self.last_slot_at + spacing
-        else:
-            assert answer is None
-            self.slots.append(self.now)
-            self.last_slot_at = self.now
+        if in_process >= most:
+            return self.now + timedelta(seconds=1)
+        next_at = max((attempt.prepared_at + SPACING for attempt in self.attempts.values()), default=self.now)
+        return next_at if self.now < next_at else None
 
-    def living_slots(self) -> list[datetime]:
-        return [granted_at for granted_at in self.slots if granted_at >= self.now - SLOT_LIFE]
-
-    @rule(clip=clips, price=prices, budget=budgets, daily=budgets)
-    def prepare_as_holder(self, clip: Clip, price: Money | None, budget: Decimal | None, daily: Decimal | None) -> None:
+    @rule(clip=clips, price=prices, budget=budgets, daily=budgets, most=quotas)
+    def prepare_as_holder(
+        self, clip: Clip, price: Money | None, budget: Decimal | None, daily: Decimal | None, most: int | None
+    ) -> None:
         if clip.clip_id not in self.claims:
             self.enlist("one")
             self.claim("one", {clip.clip_id})
-        self.prepare(self.claims[clip.clip_id], clip, price, budget, daily)
+        self.prepare(self.claims[clip.clip_id], clip, price=price, budget=budget, daily=daily, most=most)
 
-    @rule(owner=owners, clip=clips, price=prices, budget=budgets, daily=budgets)
+    @rule(owner=owners, clip=clips, price=prices, budget=budgets, daily=budgets, most=quotas)
     def prepare(
-        self, owner: str, clip: Clip, price: Money | None, budget: Decimal | None, daily: Decimal | None
+        self,
+        owner: str,
+        clip: Clip,
+        *,
+        price: Money | None,
+        budget: Decimal | None,
+        daily: Decimal | None,
+        most: int | None,
     ) -> None:
         currency = price.currency if price else "CNY"
         limits = {"budget": budget, "daily_budget": daily}
         money = {name: Money(amount=limit, currency=currency) if limit else None for name, limit in limits.items()}
+        places = None if most is None else Places(creates_per_second=2, tasks_in_process=most)
         before = self.of(clip)
         refusal = None
         if self.claims.get(clip.clip_id) != owner or any(map(is_alive, before)):
             refusal = LedgerError
+        elif self.free_at(most) is not None:
+            refusal = NoPlace
         elif self.passes(budget, price, [a for a in self.attempts.values() if a.owner == owner]) or self.passes(
             daily, price, [a for a in self.attempts.values() if a.prepared_at.date() == self.now.date()]
         ):
             refusal = BudgetReached
         if refusal is not None:
             with pytest.raises(refusal) as caught:
-                self.ledger.prepare(clip, owner=owner, at=self.now, reserve=price, **money)
+                self.ledger.prepare(clip, owner=owner, at=self.now, places=places, reserve=price, **money)
             assert type(caught.value) is refusal
+            assert not isinstance(caught.value, NoPlace) or caught.value.free_at == self.free_at(most)
             return
-        attempt = self.ledger.prepare(clip, owner=owner, at=self.now, reserve=price, **money)
+        attempt = self.ledger.prepare(clip, owner=owner, at=self.now, places=places, reserve=price, **money)
         assert (attempt.number, attempt.state, attempt.owner) == (len(before) + 1, State.PREPARED, owner)
         self.prepared[attempt.attempt_id] = self.attempts[attempt.attempt_id] = attempt
-        if self.living_slots():
-            self.slots.remove(self.living_slots()[0])
 
     def of(self, clip: Clip) -> list[Attempt]:
         return [a for a in self.attempts.values() if (a.clip_id, a.fingerprint) == (clip.clip_id, clip.fingerprint)]
