@@ -12,6 +12,7 @@ HERE = Path(__file__).parent
 SHORT = {
     "dagster_overhead": ["--clips", "200", "--runs", "10", "--plain", "50"],
     "localserver": ["--seconds", "6"],
+    "realtime": ["--clips", "30", "--places", "2"],
     "render": ["--only", "quality"],
     "scale": ["--sizes", "1000", "10000"],
 }
