@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 
 from sqlalchemy import and_, func, select
@@ -10,7 +11,7 @@ from sqlalchemy import and_, func, select
 from kf2v_pipeline.domain.attempt import OPEN_STATES, Attempt, State
 from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.storage import schema
-from kf2v_pipeline.storage.database import Database
+from kf2v_pipeline.storage.database import Database, chunks
 
 _FIELDS = tuple(field.name for field in fields(Attempt))
 
@@ -106,6 +107,21 @@ class Backlog(Database):
         """The drivers that hold any clip."""
         with self._read() as connection:
             return frozenset(connection.scalars(select(schema.claim.c.owner).distinct()))
+
+    def clips_of(self, attempt_ids: Collection[str]) -> dict[str, Clip]:
+        """The clips that attempts were made for, as they were then, by attempt_id.
+
+        Attempts from before their clips were kept with them are left out.
+        """
+        kept = schema.attempt_clip.c
+        with self._read() as connection:
+            return {
+                attempt_id: Clip.from_record(json.loads(record))
+                for chunk in chunks(attempt_ids)
+                for attempt_id, record in connection.execute(
+                    select(kept.attempt_id, kept.record).where(kept.attempt_id.in_(chunk))
+                )
+            }
 
     def leftovers(self, manifest: str | None = None) -> tuple[Leftover, ...]:
         """Attempts under way whose row changed or went meanwhile, the soonest to expire first.

@@ -47,7 +47,7 @@ class Collector:
 
     def __init__(self, store: Store, incoming: Path, finisher: Finisher | None = None) -> None:
         self._store = store
-        self._incoming = incoming
+        self.incoming = incoming
         self._finisher = finisher
         self._refused: dict[str, str] = {}
         self._waits: dict[str, timedelta] = {}
@@ -58,7 +58,7 @@ class Collector:
         Nothing is removed while a driver lives, since it may be at work with them, and no film that the ledger does
         not know: it may be paid for, and its ledger may come back from a backup.
         """
-        found = list(self._incoming.glob("*"))
+        found = list(self.incoming.glob("*"))
         if not found or living_drivers(ledger, at=at, stale_after=stale_after):
             return
         open_ids = {attempt.attempt_id for attempt in ledger.attempts(states=OPEN_STATES)}
@@ -151,7 +151,7 @@ class Collector:
 
     def _film(self, attempt: Attempt) -> Path:
         """Where the attempt's video lies on this machine, once all of it is here, until it is in the store."""
-        return self._incoming / f"{attempt.attempt_id}.mp4"
+        return self.incoming / f"{attempt.attempt_id}.mp4"
 
     async def _store_video(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from kf2v_pipeline.domain.attempt import Attempt, FactKind
@@ -26,6 +27,7 @@ class Desk(Protocol):
     budget: Budget
     buys: bool
     frames: FrameSender
+    incoming: Path
 
     def tries(self, attempt: Attempt) -> int:
         """Attempts that count against the limits, this one among them."""

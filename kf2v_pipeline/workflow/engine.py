@@ -65,6 +65,7 @@ class Engine:
         self.ledger = ledger
         self.store = store
         self.collector = collector
+        self.incoming = collector.incoming
         self.clock = clock
         self.listener = listener
         self.driver = driver

@@ -17,14 +17,14 @@ from kf2v_pipeline.domain.aspect import DEFAULT_FIT, FITS, Fit, cut_size
 from kf2v_pipeline.domain.attempt import Attempt, State
 from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.quality import Quality
-from kf2v_pipeline.errors import FrameError, Kf2vError, SettingsError, VideoError
+from kf2v_pipeline.errors import Kf2vError, SettingsError, VideoError
 from kf2v_pipeline.media.fit import SOURCE_TAG, film_size, fit_film, read_tags
 from kf2v_pipeline.media.quality import Promise, measure_film
 from kf2v_pipeline.storage.layout import cut_path
 from kf2v_pipeline.storage.ledger import Cut, Ledger
 from kf2v_pipeline.storage.store import COPY_PREFIX, Store
 from kf2v_pipeline.wan.service import Service
-from kf2v_pipeline.workflow.frames import Column, read_clip_frame
+from kf2v_pipeline.workflow.frames import Column, FrameSender
 from kf2v_pipeline.workflow.seal import SealedAddresses
 
 WORKERS = 2
@@ -129,16 +129,7 @@ class Finisher:
         return replace(promise, fps=KF2V_FPS, silent=True) if model.protocol == "kf2v" else promise
 
     def _frame(self, clip: Clip, column: Column) -> bytes | None:
-        """The frame as it was sent; None where it can't be read any more, or was never seen here."""
-        frame = clip.first_frame if column == "first_frame" else clip.last_frame
-        if frame is None or not frame.is_seen:
-            return None
-        try:
-            if frame.sealed:
-                frame = replace(frame, location=self.sealed.address(clip.clip_id, column, frame))
-            return read_clip_frame(frame)[1]
-        except FrameError:
-            return None
+        return FrameSender(self.sealed).picture(clip, column)
 
     def _make_cut(self, clip: Clip, attempt: Attempt, path: Path) -> tuple[str, ...]:
         aspect, fit = clip.aspect or "", fit_of(clip)

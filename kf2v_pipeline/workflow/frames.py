@@ -44,6 +44,18 @@ class FrameSender:
             return first_url, None
         return first_url, await self._url(clip, "last_frame", clip.last_frame, client)
 
+    def picture(self, clip: Clip, column: Column) -> bytes | None:
+        """A frame's file as it was sent; None where it can't be read any more, or was never seen here."""
+        frame = clip.first_frame if column == "first_frame" else clip.last_frame
+        if frame is None or not frame.is_seen:
+            return None
+        try:
+            if frame.sealed and self._sealed is not None:
+                frame = replace(frame, location=self._sealed.address(clip.clip_id, column, frame))
+            return read_clip_frame(frame)[1]
+        except FrameError:
+            return None
+
     async def _url(self, clip: Clip, column: Column, frame: Frame, client: WanClient) -> str:
         if frame.sealed and self._sealed is not None:
             location = await asyncio.to_thread(self._sealed.address, clip.clip_id, column, frame)

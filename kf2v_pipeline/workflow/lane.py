@@ -28,6 +28,7 @@ from kf2v_pipeline.workflow.listing import Listing
 from kf2v_pipeline.workflow.reading import fact_of
 from kf2v_pipeline.workflow.reconcile import echo_of, reconcile
 from kf2v_pipeline.workflow.sending import awaiting_reply, refused, reply_lost, unsent
+from kf2v_pipeline.workflow.twins import Twins
 from kf2v_pipeline.workflow.watch import Watch
 
 TROUBLES_PER_LOOK = 3
@@ -51,6 +52,7 @@ class Lane:
         self._planned: deque[tuple[Clip, datetime | None]] = deque()
         self._flights: dict[str, tuple[Clip, Attempt]] = {}
         self._unconfirmed: dict[str, tuple[Clip, Attempt]] = {}
+        self._twins = Twins(desk, client)
         self._listing = Listing(client, desk.ledger, desk.clock, model.name)
         self._unknown_looks: dict[str, int] = {}
         self._watch = Watch(model.quota.tasks_in_process, partial(desk.ledger.durations, name))
@@ -372,15 +374,12 @@ class Lane:
         # Before the strangers are told from the known tasks: a create that is answered meanwhile is known by then.
         sending = self._desk.ledger.attempts(states=(State.PREPARED, State.UNCONFIRMED), lane=self.name)
         held = {attempt.attempt_id for attempt in attempts}
-        decisions = reconcile(
-            attempts,
-            await self._listing.strangers(rows.values(), attempts),
-            now=read_at,
-            grace=self._desk.tempo.confirm_grace,
-            is_complete=is_complete,
-            others=[attempt for attempt in sending if attempt.attempt_id not in held],
-        )
-        for decision in decisions:
+        others = [attempt for attempt in sending if attempt.attempt_id not in held]
+        strangers = await self._listing.strangers(rows.values(), attempts)
+        grace = self._desk.tempo.confirm_grace
+        decisions = reconcile(attempts, strangers, now=read_at, grace=grace, is_complete=is_complete, others=others)
+        seen = await self._twins.tell_apart(attempts, strangers, others=others, decided=decisions)
+        for decision in (*decisions, *seen):
             if decision.attempt_id not in self._unconfirmed:
                 continue  # the lane was left meanwhile
             clip, attempt = self._unconfirmed.pop(decision.attempt_id)

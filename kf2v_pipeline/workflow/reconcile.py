@@ -59,7 +59,8 @@ def reconcile(
     A task is adopted by evidence (it succeeded, and of all attempts only this one has its prompt), or by elimination
     (after the grace period one attempt and one task, which ended without a video, are left for each other). Where
     ``list`` showed nothing in time, the create never landed. Where two attempts could have made the same task, nothing
-    is decided. After a day the service has forgotten, and what is undecided is given up.
+    is decided here: pictures may tell (``workflow.twins``). After a day the service has forgotten, and what is
+    undecided is given up.
 
     Args:
         attempts: Unconfirmed attempts of one lane.
@@ -74,10 +75,10 @@ def reconcile(
     open_attempts = sorted(attempts, key=lambda attempt: attempt.prepared_at)
     free = list(candidates)
     for attempt in list(open_attempts):
-        proofs = [c for c in free if fits(attempt, c) and _proves(attempt, c)]
+        proofs = [c for c in free if may_be_proved(attempt, c)]
         makers = [other for other in (*open_attempts, *others) if any(fits(other, c) for c in proofs)]
         if len(proofs) == 1 and [maker for maker in makers if same_prompt(maker, attempt)] == [attempt]:
-            decisions.append(_adopt(attempt, proofs[0]))
+            decisions.append(adopt(attempt, proofs[0]))
             open_attempts.remove(attempt)
             free.remove(proofs[0])
     for attempt in list(open_attempts):
@@ -89,7 +90,7 @@ def reconcile(
             decisions.append(_never_landed(attempt))
             open_attempts.remove(attempt)
         elif is_complete and len(fitting) == 1 and contenders == [attempt] and fitting[0].reading is not None:
-            decisions.append(_adopt(attempt, fitting[0]))
+            decisions.append(adopt(attempt, fitting[0]))
             open_attempts.remove(attempt)
             free.remove(fitting[0])
         elif now >= attempt.prepared_at + TASK_LIFE:
@@ -145,7 +146,13 @@ def contradicts(attempt: Attempt, candidate: Candidate) -> bool:
     )
 
 
-def _adopt(attempt: Attempt, candidate: Candidate) -> Decision:
+def may_be_proved(attempt: Attempt, candidate: Candidate) -> bool:
+    """Whether the task has a video, and time and prompt of the attempt; of twins that is true for each."""
+    return fits(attempt, candidate) and _proves(attempt, candidate)
+
+
+def adopt(attempt: Attempt, candidate: Candidate) -> Decision:
+    """The decision that the task is the attempt's."""
     task = candidate.task
     detail = {
         "task_id": task.task_id,

@@ -116,7 +116,8 @@ def _needs(attempt: Attempt, others: Sequence[Attempt], *, driver: Driver | None
     """What an open attempt waits for, and what helps."""
     twins = ", ".join(other.clip_id for other in others if other is not attempt and _are_twins(attempt, other))
     if twins and at < attempt.expires_at:
-        return f"It has the prompt of {twins}, so their tasks can't be told apart: stop its run, and use kf2v resolve."
+        what = f"It has the prompt of {twins}: a run tells their tasks apart by their films' first and last pictures"
+        return f"{what}; where those are alike, stop it, and use kf2v resolve."
     if driver is None and attempt.state is State.UNCONFIRMED:
         return "Nobody drives it: run kf2v run, which looks for its task, or decide with kf2v resolve."
     if driver is None:

@@ -151,7 +151,8 @@ def test_two_lost_creates_with_one_prompt_ask_for_a_person(
             attempt = project.ledger.prepare(clip, owner=hold.owner, at=project.clock())
             project.ledger.record(Fact(attempt_id=attempt.attempt_id, kind=FactKind.REPLY_LOST, at=project.clock()))
     assert [pending.needs for pending in look_at_status(project).pending] == [
-        f"It has the prompt of {twin}, so their tasks can't be told apart: stop its run, and use kf2v resolve."
+        f"It has the prompt of {twin}: a run tells their tasks apart by their films' first and last pictures; "
+        "where those are alike, stop it, and use kf2v resolve."
         for twin in ("b", "a")
     ]
 

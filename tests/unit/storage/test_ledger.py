@@ -367,6 +367,12 @@ def test_an_attempt_whose_row_changed_or_went_is_left_over_with_its_clip_as_it_w
     assert (len(ledger.leftovers()), ledger.leftovers("other.csv")) == (2, ())
 
 
+def test_an_attempt_knows_the_clip_that_it_was_made_for_whatever_its_row_says_by_now(ledger: Ledger) -> None:
+    attempt = prepare(ledger, make_clip(prompt="As it was."))
+    ledger.want("m.csv", [make_clip(prompt="As it is.")], at=NOON)
+    assert ledger.clips_of([attempt.attempt_id, "nobody"]) == {attempt.attempt_id: make_clip(prompt="As it was.")}
+
+
 def test_an_attempt_that_ended_is_not_left_over(ledger: Ledger) -> None:
     ledger.want("m.csv", [make_clip()], at=NOON)
     record(ledger, prepare(ledger), FactKind.REFUSED)

@@ -311,7 +311,8 @@ class SimDownload:
 class SimCollector:
     """Stores at once, and keeps which task's video was stored for which clip."""
 
-    def __init__(self) -> None:
+    def __init__(self, incoming: Path) -> None:
+        self.incoming = incoming
         self.videos: dict[str, str] = {}
 
     def sweep(self, *_args: Any, **_options: Any) -> None:
@@ -356,7 +357,7 @@ class Night:
     ) -> None:
         self.loop = VirtualLoop(trip)
         self.wan = SimWan(self.loop, seed, faults=faults, trip=trip, **service)
-        self.collector: Any = SimCollector()
+        self.collector: Any = SimCollector(folder / "incoming")
         self.tempo = Tempo()
         self.notices: list[str] = []
         self.unusable: set[str] = set()
