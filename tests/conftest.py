@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from scenarios import QUICK
 
 from kf2v_pipeline.localserver.embedded import LocalServer
 from kf2v_pipeline.localserver.scenario import Scenario
@@ -54,11 +55,11 @@ def write_manifest(tmp_path: Path) -> WriteManifest:
 
 @pytest.fixture
 def start_server(tmp_path: Path) -> Iterator[Callable[..., LocalServer]]:
-    """Starts local servers on free ports; they stop with the test. Films are stand-ins unless the scenario says so."""
+    """Starts local servers on free ports; they stop with the test. Quick unless the scenario says so."""
     started: list[LocalServer] = []
 
     def start(**scenario: Any) -> LocalServer:
-        options = {"stand_in": True, "submit_rps": 1000, **scenario}
+        options = {**QUICK, **scenario}
         server = LocalServer(directory=tmp_path / f"server-{len(started)}", scenario=Scenario(**options))
         server.__enter__()
         started.append(server)

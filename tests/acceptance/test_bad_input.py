@@ -20,6 +20,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
+from scenarios import QUICK
 
 from kf2v_pipeline.cli import main
 from kf2v_pipeline.command import INCOMPLETE, UNUSABLE
@@ -329,7 +330,7 @@ class Batch:
 @pytest.fixture(scope="module")
 def batch(folder: Path) -> Iterator[Batch]:
     refusal = Fault(on="task", kind="fail", match="moderated", code="DataInspectionFailed", message="Not this one.")
-    scenario = Scenario(stand_in=True, submit_rps=1000, faults=(refusal,))
+    scenario = Scenario(**QUICK, faults=(refusal,))
     with LocalServer(folder / "server", scenario=scenario) as server:
         yield Batch(folder, server)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from chaos.child import POINTS
 from chaos.story import Story, Verdict
+from scenarios import QUICK
 
 from kf2v_pipeline.localserver.embedded import LocalServer
 from kf2v_pipeline.localserver.fault import Fault
@@ -59,8 +60,7 @@ def run(folder: Path, *, kills: int, seed: int, clips: int = CLIPS) -> tuple[Tal
     rng = random.Random(seed)
     scenario = Scenario(
         seed=seed,
-        stand_in=True,
-        submit_rps=1000,
+        **QUICK,
         in_process=4,
         list_delay_s=0.2,
         durations=(Duration(median_s=0.4, sigma=0.6),),

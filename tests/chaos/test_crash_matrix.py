@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from chaos.child import POINTS
 from chaos.story import Story, Verdict, make_home
+from scenarios import QUICK
 
 from kf2v_pipeline.localserver.embedded import LocalServer
 from kf2v_pipeline.localserver.fault import Fault
@@ -55,7 +56,7 @@ class Matrix:
     def _run_one(self, cell: tuple[str, str]) -> Verdict:
         point, state = cell
         folder = self._folder / f"{point}-{state}"
-        scenario = Scenario(stand_in=True, submit_rps=1000, faults=STATES[state])
+        scenario = Scenario(**QUICK, faults=STATES[state])
         with LocalServer(folder / "server", scenario=scenario) as server:
             story = Story(folder, server, self._home)
             story.want(CLIPS)

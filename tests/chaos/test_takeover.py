@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from chaos.child import TEMPO
 from chaos.story import LIFE_S, Story, make_home
+from scenarios import QUICK
 from waiting import wait_for
 
 from kf2v_pipeline.domain.attempt import State
@@ -23,7 +24,7 @@ from kf2v_pipeline.media.probe import probe
 
 @pytest.fixture
 def story(tmp_path: Path) -> Iterator[Story]:
-    with LocalServer(tmp_path / "server", scenario=Scenario(stand_in=True, submit_rps=1000)) as server:
+    with LocalServer(tmp_path / "server", scenario=Scenario(**QUICK)) as server:
         yield Story(tmp_path, server, make_home(tmp_path / "empty"))
 
 

@@ -83,7 +83,7 @@ def test_frames_that_can_not_travel_as_was_chosen_create_nothing(
 def test_a_file_that_the_service_would_refuse_is_fixed_and_makes_a_video(
     open_project: OpenProject, start_server: StartServer, write_manifest: WriteManifest, tmp_path: Path
 ) -> None:
-    server = start_server()
+    server = start_server(stand_in_px=0)
     manifest = write_manifest("a", rows={"a": {"first_frame": "odd.tiff"}})
     Image.linear_gradient("L").resize((900, 600)).convert("CMYK").save(tmp_path / "odd.tiff")
 

@@ -73,7 +73,7 @@ def verdicts(report: DriveReport) -> dict[str, str]:
 def test_every_clip_is_stored_with_one_task_each(
     open_project: OpenProject, start_server: StartServer, write_manifest: WriteManifest, tmp_path: Path
 ) -> None:
-    server = start_server()
+    server = start_server(stand_in_px=0)
     project = open_project(server, write_manifest("a", "b", "c"))
 
     report = drive(project)

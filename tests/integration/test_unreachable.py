@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scenarios import QUICK
 
 from kf2v_pipeline.domain.attempt import State
 from kf2v_pipeline.domain.policy import Pace, Standing, standing
@@ -42,7 +43,7 @@ class Outage:
 
     def over(self, **scenario: Any) -> LocalServer:
         port = int(self.base_url.rpartition(":")[2].partition("/")[0])
-        return LocalServer(self._folder, port=port, scenario=Scenario(stand_in=True, submit_rps=1000, **scenario))
+        return LocalServer(self._folder, port=port, scenario=Scenario(**{**QUICK, **scenario}))
 
 
 @pytest.fixture

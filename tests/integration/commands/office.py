@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import scenarios
+
 from kf2v_pipeline.domain.attempt import State
 from kf2v_pipeline.domain.policy import Pace
 from kf2v_pipeline.localserver.embedded import LocalServer
@@ -84,7 +86,7 @@ class Service:
 
     def over(self, **scenario: Any) -> LocalServer:
         port = int(self.base_url.rpartition(":")[2].partition("/")[0])
-        return LocalServer(self._folder, port=port, scenario=Scenario(stand_in=True, submit_rps=1000, **scenario))
+        return LocalServer(self._folder, port=port, scenario=Scenario(**{**scenarios.QUICK, **scenario}))
 
 
 class Spy(Silence):

@@ -46,7 +46,7 @@ def test_a_stored_video_is_measured_and_cut_before_its_outcome_is_told(
     rows = {"b": {"aspect": "", "fit": ""}}
     manifest = write_manifest("a", "b", rows=rows, aspect="1:1", fit="crop")
     project = office.open(service.base_url, manifest, quality=True)
-    with service.over():
+    with service.over(stand_in_px=0):
         assert verdicts(office.drive(project)) == {"a": "stored", "b": "stored"}
     attempts = {attempt.clip_id: attempt for attempt in project.ledger.attempts()}
     known = project.ledger.qualities([attempt.attempt_id for attempt in attempts.values()])
@@ -84,7 +84,7 @@ def test_a_video_that_has_the_aspect_already_is_its_own_cut(
     office: Office, service: Service, write_manifest: WriteManifest, cuts: Callable[[], set[str]]
 ) -> None:
     project = office.open(service.base_url, write_manifest("a", aspect="52:29"))  # 832x464
-    with service.over():
+    with service.over(stand_in_px=0):
         office.drive(project)
     row = rows_of(project)["a"]
     assert cuts() == set()
@@ -95,7 +95,7 @@ def test_a_cut_that_can_not_be_made_is_a_notice_and_tried_once(
     office: Office, service: Service, write_manifest: WriteManifest
 ) -> None:
     project = office.open(service.base_url, write_manifest("a", aspect="1:20", fit="pad"))
-    with service.over():
+    with service.over(stand_in_px=0):
         report = office.drive(project)
     assert verdicts(report) == {"a": "stored"}
     (attempt,) = project.ledger.attempts()

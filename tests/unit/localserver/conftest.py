@@ -65,7 +65,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
         def start(scenario: Scenario | None = None, clock: Clock | None = None) -> Asker:
             stack.close()
-            chosen = scenario or Scenario(stand_in=True, submit_rps=50)
+            chosen = scenario or Scenario(stand_in=True, stand_in_px=64, submit_rps=50)
             asker = Asker(stack.enter_context(LocalServer(tmp_path / "server", scenario=chosen, clock=clock)))
             stack.enter_context(asker.http)
             return asker
