@@ -13,6 +13,7 @@ import dagster as dg
 import pytest
 from integration.commands.office import Service
 from integration.deployment import Deployment
+from waiting import wait_for
 
 TESTS = Path(__file__).parents[1]
 WriteManifest = Callable[..., Path]
@@ -42,8 +43,8 @@ def test_the_next_run_goes_on_with_the_tasks_of_a_run_that_ended_in_the_middle(
         deployment = deploy(server, write_manifest("a", "b"))
         environment = {**os.environ, "PYTHONPATH": str(TESTS)}
         run = subprocess.Popen([sys.executable, "-c", RUN, str(tmp_path), server.base_url], env=environment)
-        while len(server.journal()["creates"]) < 2:
-            assert run.poll() is None, "it ended before"
+        wait_for("the run has made its tasks", lambda: run.poll() is not None or len(server.journal()["creates"]) == 2)
+        assert run.poll() is None, "it ended before"
         [record] = deployment.instance.get_run_records()
         if number is signal.SIGINT:  # so does the UI: it says what it wants, and interrupts the process
             deployment.instance.report_run_canceling(record.dagster_run)

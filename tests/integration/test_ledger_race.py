@@ -6,11 +6,15 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from itertools import pairwise
+from threading import Timer
 from typing import Any
+
+import pytest
 
 from kf2v_pipeline.domain.attempt import IN_PROCESS_STATES, Attempt, Fact, FactKind
 from kf2v_pipeline.domain.clip import Clip, Frame
@@ -19,6 +23,7 @@ from kf2v_pipeline.errors import BudgetReached, LedgerError, NoPlace
 from kf2v_pipeline.storage.ledger import Driver, Ledger, Places
 
 RACERS = 3
+PATIENCE_S = 240
 NOON = datetime(2025, 6, 1, 12, tzinfo=timezone.utc)
 STALE = timedelta(minutes=1)
 FRAME = Frame(location="/a.png", sha256="a" * 64, width=640, height=360, size_bytes=5, format="PNG")
@@ -102,48 +107,70 @@ def try_to_prepare(ledger: Ledger, clip: Clip, owner: str, at: datetime) -> Atte
 RACES = {race.__name__: race for race in (race_to_open, race_to_claim, race_to_prepare, race_for_places)}
 
 
-def run(race: str, url: str) -> list[Any]:
-    """What each racer came back with; all wait for each other at the start."""
-    with ExitStack() as started:
-        racers = [
-            started.enter_context(
-                subprocess.Popen(
-                    [sys.executable, __file__, race, url, f"racer-{n}"],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    text=True,
+class Racers:
+    """Processes that have begun already, so that what they race for is all that they do."""
+
+    def __init__(self, processes: list[subprocess.Popen[str]]) -> None:
+        self._processes = processes
+
+    def run(self, race: str, url: str) -> list[Any]:
+        """What each racer came back with; all wait for each other at the start."""
+        patience = Timer(PATIENCE_S, lambda: [process.kill() for process in self._processes])
+        patience.start()
+        try:
+            self._tell([[race, url, f"racer-{n}"] for n in range(RACERS)])
+            assert self._hear() == ["ready"] * RACERS
+            self._tell(["go"] * RACERS)
+            return self._hear()
+        finally:
+            patience.cancel()
+
+    def _tell(self, words: list[Any]) -> None:
+        for process, word in zip(self._processes, words, strict=True):
+            assert process.stdin is not None
+            process.stdin.write(f"{json.dumps(word)}\n")
+            process.stdin.flush()
+
+    def _hear(self) -> list[Any]:
+        lines = [process.stdout.readline() for process in self._processes if process.stdout is not None]
+        assert all(lines), "a racer ended; its output says why"
+        return [json.loads(line) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def racers() -> Iterator[Racers]:
+    """The same for every race: to begin one takes longer than a race."""
+    with ExitStack() as begun:
+        yield Racers(
+            [
+                begun.enter_context(
+                    subprocess.Popen(
+                        [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                    )
                 )
-            )
-            for n in range(RACERS)
-        ]
-        for racer in racers:
-            assert racer.stdout is not None
-            assert racer.stdout.readline() == "ready\n"
-        for racer in racers:
-            assert racer.stdin is not None
-            racer.stdin.write("go\n")
-            racer.stdin.flush()
-        return [json.loads(racer.communicate(timeout=120)[0]) for racer in racers]
+                for _ in range(RACERS)
+            ]
+        )
 
 
-def test_processes_that_open_a_new_ledger_at_once_all_find_one(ledger_url: str) -> None:
-    assert run("race_to_open", ledger_url) == [0] * RACERS
+def test_processes_that_open_a_new_ledger_at_once_all_find_one(racers: Racers, ledger_url: str) -> None:
+    assert racers.run("race_to_open", ledger_url) == [0] * RACERS
 
 
-def test_a_clip_is_claimed_by_one_of_the_processes(ledger_url: str) -> None:
+def test_a_clip_is_claimed_by_one_of_the_processes(racers: Racers, ledger_url: str) -> None:
     with Ledger.open(ledger_url) as ledger:
         ledger.enlist(Driver(owner="gone", host="host", pid=1), at=NOON - 2 * STALE)
         ledger.claim("gone", NAMES[::2], at=NOON - 2 * STALE, stale_after=STALE)
-    claimed = [name for mine in run("race_to_claim", ledger_url) for name in mine]
+    claimed = [name for mine in racers.run("race_to_claim", ledger_url) for name in mine]
     assert sorted(claimed) == sorted(NAMES)
 
 
-def test_a_clip_is_prepared_once_and_a_budget_is_never_passed(ledger_url: str) -> None:
+def test_a_clip_is_prepared_once_and_a_budget_is_never_passed(racers: Racers, ledger_url: str) -> None:
     with Ledger.open(ledger_url) as ledger:
         ledger.enlist(Driver(owner="everybody", host="host", pid=1), at=NOON)
         ledger.claim("everybody", NAMES, at=NOON, stale_after=STALE)
         outcomes: Counter[str] = Counter()
-        for each in run("race_to_prepare", ledger_url):
+        for each in racers.run("race_to_prepare", ledger_url):
             outcomes.update(each)
         prepared = [attempt.clip_id for attempt in ledger.attempts()]
     assert outcomes["prepared"] == len(prepared) == len(set(prepared)) == BUDGET.amount
@@ -151,9 +178,9 @@ def test_a_clip_is_prepared_once_and_a_budget_is_never_passed(ledger_url: str) -
     assert sum(outcomes.values()) == RACERS * len(NAMES)
 
 
-def test_the_limits_of_a_lane_hold_across_processes(ledger_url: str) -> None:
+def test_the_limits_of_a_lane_hold_across_processes(racers: Racers, ledger_url: str) -> None:
     Ledger.open(ledger_url).close()
-    reports = run("race_for_places", ledger_url)
+    reports = racers.run("race_for_places", ledger_url)
     assert max(number for report in reports for number in report["in_process"]) <= QUOTA.tasks_in_process
     granted_at = sorted(datetime.fromisoformat(at) for report in reports for at in report["granted_at"])
     assert len(granted_at) == RACERS * 12
@@ -161,8 +188,14 @@ def test_the_limits_of_a_lane_hold_across_processes(ledger_url: str) -> None:
     assert all(later - earlier >= spacing for earlier, later in pairwise(granted_at))
 
 
-if __name__ == "__main__":
-    sys.stdout.write("ready\n")
+def say(word: Any) -> None:
+    sys.stdout.write(f"{json.dumps(word)}\n")
     sys.stdout.flush()
-    sys.stdin.readline()
-    sys.stdout.write(json.dumps(RACES[sys.argv[1]](*sys.argv[2:])))
+
+
+if __name__ == "__main__":
+    for line in iter(sys.stdin.readline, ""):
+        race, *arguments = json.loads(line)
+        say("ready")
+        sys.stdin.readline()
+        say(RACES[race](*arguments))
