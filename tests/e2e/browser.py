@@ -30,7 +30,7 @@ class Browser:
         """Keeps a screenshot, of a page that has come to rest if it does within seconds."""
         self._album.mkdir(parents=True, exist_ok=True)
         with suppress(Impatience):
-            self.page.wait_for_load_state("networkidle", timeout=5_000)
+            self.page.wait_for_load_state("networkidle", timeout=2_000)
         self.page.screenshot(path=self._album / f"{name}.png")
 
     # Ways through the UI.

@@ -6,13 +6,12 @@ import shutil
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
+import playwright.sync_api as play
 import pytest
 from e2e.browser import Browser
 from e2e.deployment import ROOT, Deployment, write_batch
-from playwright.sync_api import expect, sync_playwright
 
 ALBUM = ROOT / "build" / "e2e"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -35,40 +34,41 @@ def _hear_interrupts() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    """Path of the browser."""
+@pytest.fixture(scope="module")
+def process() -> Iterator[play.Browser]:
+    """The browser's process; it ends with the module, since no other test may use asyncio while playwright does."""
     found = next(filter(None, map(shutil.which, CHROMIUM)), None)
     assert found, "no chromium is installed; make e2e installs Debian's"
-    return found
+    play.expect.set_options(timeout=60_000)
+    with play.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
+        yield browser
+        browser.close()
 
 
-@pytest.fixture
-def browse(chromium: str) -> Iterator[Callable[[Deployment], Browser]]:
+@pytest.fixture(scope="module")
+def browse(process: play.Browser) -> Callable[[Deployment], Browser]:
     """Opens a window on a deployment's web UI."""
-    expect.set_options(timeout=60_000)
-    with sync_playwright() as playwright:
-        process = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
 
-        def open_one(deployment: Deployment) -> Browser:
-            page = process.new_page(viewport={"width": 1440, "height": 900})
-            page.set_default_timeout(60_000)
-            browser = Browser(page, deployment.address, ALBUM)
-            browser.open()
-            return browser
+    def open_one(deployment: Deployment) -> Browser:
+        page = process.new_page(viewport={"width": 1440, "height": 900})
+        page.set_default_timeout(60_000)
+        browser = Browser(page, deployment.address, ALBUM)
+        browser.open()
+        return browser
 
-        yield open_one
-        process.close()
+    return open_one
 
 
-@pytest.fixture
-def deploy(tmp_path: Path) -> Iterator[Callable[..., Deployment]]:
-    """Makes projects of thirty clips; server and web UI are the test's to start, and stop with it."""
+@pytest.fixture(scope="module")
+def deploy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Deployment]]:
+    """Makes projects of thirty clips; server and web UI are the test's to start, and stop with the module."""
     deployments = []
 
     def deploy_one(*, clips: int = 30, **options: Any) -> Deployment:
-        write_batch(tmp_path, clips=clips)
-        deployments.append(Deployment(folder=tmp_path, port=_free_port(), **options))
+        folder = tmp_path_factory.mktemp("project")
+        write_batch(folder, clips=clips)
+        deployments.append(Deployment(folder=folder, port=_free_port(), **options))
         return deployments[-1]
 
     yield deploy_one

@@ -13,10 +13,9 @@ import av
 import numpy as np
 import pytest
 import s3fs
-from e2e.conftest import FLAGS
 from moto.server import ThreadedMotoServer
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from kf2v_pipeline.domain.problem import Problem
 from kf2v_pipeline.storage.layout import GALLERY, video_path
@@ -87,14 +86,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("gallery")
     fill(Store.open(str(root / "out")), root)
     return root / "out"
-
-
-@pytest.fixture(scope="module")
-def process(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
