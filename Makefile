@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 # One more than processors: half of the time of the tests is waiting for processes.
 WORKERS = $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
+# In the order of their folders: what takes long comes first, and the many quick ones fill the end.
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test check ui e2e chaos bench clean lock help
+.PHONY: run test test-all check ui e2e chromium chaos bench clean lock help
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,7 +21,12 @@ ui: $(VENV)/.run ## Open Dagster's web UI on the same instance: http://127.0.0.1
 	$(BIN)/kf2v ui
 
 test: $(VENV)/.dev ## Run the tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(PYTEST)
+
+# The same, and the browser's proof beside them: each waits while the other works.
+test-all: WORKERS = $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 2)')
+test-all: $(VENV)/.dev
+	$(PYTEST) -m "not chaos"
 
 check: $(VENV)/.dev ## Lint, format, types and layers
 	$(BIN)/ruff check .
@@ -27,12 +34,14 @@ check: $(VENV)/.dev ## Lint, format, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-e2e: $(VENV)/.dev ## Work with Dagster's web UI in a real browser; Debian's chromium is installed where there is none
+e2e: chromium $(VENV)/.dev ## Work with Dagster's web UI in a real browser; Debian's chromium is installed where there is none
+	$(BIN)/python -m pytest -m e2e -n 2 --dist loadfile --no-loadscope-reorder tests/e2e
+
+chromium:
 	command -v chromium >/dev/null || { $(AS_ROOT) apt-get update -q && $(AS_ROOT) apt-get install -y -q --no-install-recommends chromium; }
-	$(BIN)/python -m pytest -m e2e -n 2 --dist loadfile tests/e2e
 
 chaos: $(VENV)/.dev ## Kill drives at every point, with every fault, and 200 times at random: takes half an hour
-	$(BIN)/python -m pytest -m chaos
+	$(BIN)/python -m pytest -m "chaos and not e2e"
 	PYTHONPATH=tests $(BIN)/python -m chaos.campaign --kills 200 --seed 1
 
 bench: $(VENV)/.dev ## Print the benchmarks' tables

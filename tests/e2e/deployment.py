@@ -27,8 +27,8 @@ from kf2v_pipeline.workflow.driver import living_drivers
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "data" / "manifest.csv"
-QUICK = {"stand_in": True, "submit_rps": 1000, "in_process": 6}
-"""A service without the vendor's waits, whose films are cuts."""
+QUICK = {"stand_in": True, "stand_in_px": 320, "submit_rps": 1000, "in_process": 6}
+"""A service without the vendor's waits, whose films are cuts, and large enough to be photographed in the UI."""
 
 CATALOG = """\
 [services."{service}"]

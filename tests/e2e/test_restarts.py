@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 
 from kf2v_pipeline.localserver.scenario import Duration
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.chaos]
 
 
 def test_the_sensors_finish_a_batch_whose_worker_and_daemon_were_killed_with_one_task_a_clip(
