@@ -30,6 +30,8 @@ LOOP_PICTURE_MS = 100
 INLINE_LIMIT = 1000
 """Dagster's UI folds Markdown away from this many characters on (seen in its 1.13 web bundle)."""
 
+_INLINE_QUALITIES = (5, 10, 20, 30, 40)
+
 _QUALITY = 82
 _LOOP_QUALITY = 45
 _LOOP_EFFORT = 2
@@ -147,13 +149,34 @@ def inline_strip(strip_jpeg: bytes) -> str:
     while True:
         size = (max(1, min(height * 16 // 9, round(height * width / cells[0].height))), height)
         row = _side_by_side([ImageOps.fit(cell, size, Image.Resampling.LANCZOS) for cell in cells], height)
-        for quality in (40, 30, 20, 10, 5):
-            buffer = BytesIO()
-            row.save(buffer, "WEBP", quality=quality, method=6)
-            markdown = f"![](data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()})"
-            if len(markdown) < INLINE_LIMIT:
-                return markdown
+        if (markdown := _inlined(row)) is not None:
+            return markdown
         height = height * 4 // 5
+
+
+def _inlined(picture: Image.Image) -> str | None:
+    """Markdown of a picture at the best quality that keeps it short enough; None where none does."""
+
+    def markdown_at(quality: int) -> str:
+        buffer = BytesIO()
+        picture.save(buffer, "WEBP", quality=quality, method=4)
+        return f"![](data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+
+    best = markdown_at(_INLINE_QUALITIES[-1])
+    if len(best) < INLINE_LIMIT:
+        return best
+    best = markdown_at(_INLINE_QUALITIES[0])
+    if len(best) >= INLINE_LIMIT:
+        return None
+    fits, fails = 0, len(_INLINE_QUALITIES) - 1
+    while fails - fits > 1:
+        middle = (fits + fails) // 2
+        markdown = markdown_at(_INLINE_QUALITIES[middle])
+        if len(markdown) < INLINE_LIMIT:
+            best, fits = markdown, middle
+        else:
+            fails = middle
+    return best
 
 
 def _previews(pictures: Mapping[int, Image.Image]) -> Previews:

@@ -27,6 +27,7 @@ class Storyteller:
         self._project = project
         self._listener: Listener = names.listener(context)
         self._told = Told.ask(context.instance, names)
+        self._measures = project.settings.quality
 
     def begun(self, clips: int) -> None:
         """One line in the run's log."""
@@ -44,7 +45,7 @@ class Storyteller:
         is_news = self.is_asset_run or not self._told.is_told(clip)
         if outcome.verdict is Verdict.STORED or (outcome.verdict is Verdict.ALREADY_STORED and is_news):
             assert outcome.attempt is not None  # noqa: S101  # a stored clip has an attempt; this tells the type checker
-            self._tell_stored(clip, outcome.attempt)
+            self._tell_stored(clip, outcome.attempt, is_measured=self._measures or outcome.verdict is not Verdict.STORED)
         elif outcome.verdict is Verdict.FAILED:
             if not self.is_asset_run:
                 report_planned(self._context, self._names, clip.clip_id)
@@ -56,8 +57,8 @@ class Storyteller:
         self._context.log.warning(sentence)
         self._listener.noticed(sentence)
 
-    def _tell_stored(self, clip: Clip, attempt: Attempt) -> None:
-        quality = quality_of(self._project, attempt)
+    def _tell_stored(self, clip: Clip, attempt: Attempt, *, is_measured: bool) -> None:
+        quality = quality_of(self._project, attempt) if is_measured else None
         store, told = self._project.store, self._told
         self._context.log_event(stored_event(self._names, clip, attempt, store=store, told=told, quality=quality))
         for flaw in flaws(quality) if quality else ():
