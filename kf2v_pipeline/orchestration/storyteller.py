@@ -45,7 +45,9 @@ class Storyteller:
         is_news = self.is_asset_run or not self._told.is_told(clip)
         if outcome.verdict is Verdict.STORED or (outcome.verdict is Verdict.ALREADY_STORED and is_news):
             assert outcome.attempt is not None  # noqa: S101  # a stored clip has an attempt; this tells the type checker
-            self._tell_stored(clip, outcome.attempt, is_measured=self._measures or outcome.verdict is not Verdict.STORED)
+            # What this drive stored is measured only where films are; what was stored before, it must ask for.
+            is_measured = self._measures or outcome.verdict is not Verdict.STORED
+            self._tell_stored(clip, outcome.attempt, is_measured=is_measured)
         elif outcome.verdict is Verdict.FAILED:
             if not self.is_asset_run:
                 report_planned(self._context, self._names, clip.clip_id)
