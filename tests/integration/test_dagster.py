@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
+from dagster._utils.tags import TagConcurrencyLimitsCounter
 from integration.deployment import MODERATED, VIDEO, Deployment
 
 from kf2v_pipeline.localserver.embedded import LocalServer
 from kf2v_pipeline.localserver.fault import Fault
 from kf2v_pipeline.orchestration.definitions import build_definitions
+from kf2v_pipeline.orchestration.names import DRIVE_TAG
 from kf2v_pipeline.settings import Settings
 
 StartServer = Callable[..., LocalServer]
@@ -91,6 +93,20 @@ def test_materializing_a_stored_partition_again_costs_nothing(
 
     assert len(server.journal()["creates"]) == 1
     assert len(deployment.instance.fetch_materializations(VIDEO, limit=10).records) == 2
+
+
+def test_runs_of_the_asset_that_a_person_launches_hold_the_other_runs_that_render_back_at_the_limit(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    """Dagster gives such a run no tag of the definitions; the queue counts the tags that runs in progress have."""
+    deployment = deploy(start_server(), write_manifest("a"))
+    deployment.materialize("manifest")
+    run_ids = [deployment.materialize("video", partition_key="a").run_id for _ in range(2)]
+    runs = [run for run in map(deployment.instance.get_run_by_id, run_ids) if run]
+
+    limits, waiting = [{"key": DRIVE_TAG, "limit": 2}], runs[0].with_tags({DRIVE_TAG: "kf2v"})
+    assert not TagConcurrencyLimitsCounter(limits, runs[:1]).is_blocked(waiting)
+    assert TagConcurrencyLimitsCounter(limits, runs).is_blocked(waiting)
 
 
 def test_a_stored_partition_shows_its_film_and_what_it_cost(
