@@ -1,9 +1,10 @@
 """How well and how fast the local renderer works, against a cross-dissolve and FFmpeg's motion interpolation.
 
-    python bench/render/run.py [--sheet sheet.png] [--only quality|speed]
+    python bench/render/run.py [--sheet sheet.png] [--only quality|speed] [--weights flownet.pkl]
 
-Quality: known sequences (``sequences``) at 1280 x 720, only their ends given; mean PSNR and SSIM against the truth at a
-quarter, a half and three quarters of the way, of frames as they are before encoding (ours include 4:2:0).
+Quality: known sequences (``sequences``) at 1280 x 720 and real films (``films``), only their ends given; mean PSNR and
+SSIM against the truth at a quarter, a half and three quarters of the way, of frames as they are before encoding (ours
+include 4:2:0). A class's mean is that of its films, however many pairs each has.
 Speed: 150 frames of 1280 x 720 to a finished file, each job in a process of its own, second of two runs.
 Needs scikit-image for the photographs.
 """
@@ -19,18 +20,20 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import av
 import av.filter
 import cv2
 import numpy as np
-from sequences import HEIGHT, WIDTH, all_sequences, parallax
+from films import FILMS, FilmError, fetch_films, real_sequences
+from sequences import HEIGHT, WIDTH, Sequence, all_sequences, parallax
 
 from kf2v_pipeline.localserver.render import RenderRequest, render_film
 from kf2v_pipeline.localserver.render.encode import FPS, write_film
 from kf2v_pipeline.localserver.render.paint import Instant, Painter
-from kf2v_pipeline.localserver.render.picture import Planes, to_planes
+from kf2v_pipeline.localserver.render.picture import Planes, output_size, to_planes
 from kf2v_pipeline.localserver.render.scene import read_scene
 from kf2v_pipeline.localserver.render.words import read_direction
 
@@ -46,21 +49,36 @@ GOALS = {  # PSNR and SSIM of the prototype without learned weights, which this 
     "parallax 20%": (26.7, 0.95),
     "parallax 40%": (16.7, 0.79),
 }
+REAL_GOALS = {"world 0-60": (32.2, 0.926), "mean real": (24.7, 0.851)}
+"""The same on its real films; of ``mean real`` its SSIM depends on pairs that are not known (see ``films``)."""
+
 FRAMES = 150
 
 Pixels = np.ndarray
+Method = Callable[[Pixels, Pixels], list[Pixels]]
 
 
-def ours(first: Pixels, last: Pixels) -> list[Pixels]:
-    a, b = to_planes(first), to_planes(last)
-    scene = read_scene(a, b, read_direction("constant speed", None), seed=0)
+def ours(first: Pixels, last: Pixels, weights: Path | None = None) -> list[Pixels]:
+    """Painted at the size that a request would get, and brought back to that of the pictures."""
+    height, width = first.shape[:2]
+    size = output_size(width, height, "720P")
+    a, b = (to_planes(resized(picture, size)) for picture in (first, last))
+    scene = read_scene(a, b, read_direction("constant speed", None), seed=0, weights=weights)
     painter = Painter(a, b, scene.path, scene.motion, mirror=not scene.related)
     painted = []
     for moved in INSTANTS:
         out = Planes(*(np.empty_like(plane) for plane in a))
-        painter.paint(Instant(moved=moved, mixed=scene.mixed(moved), sway=np.eye(3)), out)
-        painted.append(from_planes(out))
+        instant = Instant(moved=moved, mixed=scene.mixed(moved), dissolved=scene.dissolved(moved), sway=np.eye(3))
+        painter.paint(instant, out)
+        painted.append(resized(from_planes(out), (width, height)))
     return painted
+
+
+def resized(picture: Pixels, size: tuple[int, int]) -> Pixels:
+    if picture.shape[1::-1] == size:
+        return picture
+    method = cv2.INTER_AREA if size[0] < picture.shape[1] else cv2.INTER_LANCZOS4
+    return cv2.resize(picture, size, interpolation=method)
 
 
 def dissolve(first: Pixels, last: Pixels) -> list[Pixels]:
@@ -74,8 +92,9 @@ def minterpolate(first: Pixels, last: Pixels) -> list[Pixels]:
 
 def interpolated(first: Pixels, last: Pixels, steps: int) -> Iterator[Pixels]:
     """From the first picture to the last in so many steps, both included."""
+    height, width = first.shape[:2]
     graph = av.filter.Graph()
-    source = graph.add_buffer(width=WIDTH, height=HEIGHT, format="yuv420p", time_base=Fraction(1, 1))
+    source = graph.add_buffer(width=width, height=height, format="yuv420p", time_base=Fraction(1, 1))
     motion = graph.add("minterpolate", f"fps={steps}:mi_mode=mci:mc_mode=aobmc:me_mode=bidir:vsbmc=1:scd=none")
     sink = graph.add("buffersink")
     source.link_to(motion)
@@ -117,35 +136,56 @@ def likeness(one: Pixels, other: Pixels) -> tuple[float, float]:
     return cv2.PSNR(one, other), float(ssim)
 
 
-def quality(sheet_path: Path | None) -> None:
-    methods: dict[str, Callable[[Pixels, Pixels], list[Pixels]]] = {
-        "dissolve": dissolve,
-        "minterpolate": minterpolate,
-        "ours": ours,
-    }
-    print(f"{'PSNR dB / SSIM':20s}" + "".join(f"{name:>16s}" for name in [*methods, "goal"]))
-    scores: dict[str, list[tuple[float, float]]] = {name: [] for name in methods}
-    sheet = []
+def quality(sheet_path: Path | None, weights: Path | None) -> None:
+    methods: dict[str, Method] = {"dissolve": dissolve, "minterpolate": minterpolate, "ours": ours}
+    if weights is not None:
+        methods["learned"] = partial(ours, weights=weights)
+    print(f"{'PSNR dB / SSIM':24s}" + "".join(f"{name:>16s}" for name in [*methods, "goal"]))
+    sheet: list[Pixels] = []
+    synthetic = []
     for sequence in all_sequences():
-        first, last = sequence.truth(0), sequence.truth(1)
-        truths = [sequence.truth(t) for t in INSTANTS]
-        line = ""
-        for name, method in methods.items():
-            made = method(first, last)
-            score = tuple(np.mean([likeness(*pair) for pair in zip(made, truths, strict=True)], axis=0))
-            scores[name].append(score)
-            line += f"{score[0]:8.1f} / {score[1]:.3f}"
-            if name == "ours":
-                sheet.append(np.hstack([cv2.resize(picture, (480, 270)) for picture in (first, *made, last)]))
-        goal = GOALS[sequence.name]
-        reached = all(have >= want for have, want in zip(scores["ours"][-1], goal, strict=True))
-        print(
-            f"{sequence.name:20s}{line}{goal[0]:8.1f} / {goal[1]:.3f} {'reached' if reached else 'MISSED'}", flush=True
-        )
-    means = [np.mean(values, axis=0) for values in [*scores.values(), list(GOALS.values())]]
-    print(f"{'mean':20s}" + "".join(f"{psnr:8.1f} / {ssim:.3f}" for psnr, ssim in means))
+        synthetic.append(scored(sequence, methods, sheet))
+        print_row(sequence.name, synthetic[-1], GOALS[sequence.name])
+    print_row("mean synthetic", np.mean(synthetic, axis=0), (31.7, 0.956))
+    try:
+        paths = fetch_films()
+    except FilmError as error:
+        print(error)
+    else:
+        means = []
+        for film in FILMS:
+            pairs = real_sequences(film, paths[film.name])
+            scores = [scored(pair, methods, sheet) for pair in pairs]
+            for pair, score in zip(pairs, scores, strict=True):
+                print_row(f"  {pair.name}", score, REAL_GOALS.get(pair.name))
+            means.append(np.mean(scores, axis=0))
+            print_row(f"mean {film.name}", means[-1], None)
+        print_row("mean real", np.mean(means, axis=0), REAL_GOALS["mean real"])
     if sheet_path is not None:
         cv2.imwrite(str(sheet_path), np.vstack(sheet))
+
+
+def scored(sequence: Sequence, methods: dict[str, Method], sheet: list[Pixels]) -> np.ndarray:
+    """PSNR and SSIM of each method; adds what ours made, above the truth, to the sheet."""
+    first, last = sequence.truth(0), sequence.truth(1)
+    truths = [sequence.truth(t) for t in INSTANTS]
+    scores = []
+    for name, method in methods.items():
+        made = method(first, last)
+        scores.append(np.mean([likeness(*pair) for pair in zip(made, truths, strict=True)], axis=0))
+        if name == "ours":
+            sheet.extend(
+                np.hstack([cv2.resize(each, (480, 270)) for each in (first, *row, last)]) for row in (made, truths)
+            )
+    return np.array(scores)
+
+
+def print_row(name: str, scores: np.ndarray, goal: tuple[float, float] | None) -> None:
+    line = "".join(f"{psnr:8.1f} / {ssim:.3f}" for psnr, ssim in scores)
+    if goal is not None:
+        reached = all(have >= want for have, want in zip(scores[2], goal, strict=True))
+        line += f"{goal[0]:8.1f} / {goal[1]:.3f} {'reached' if reached else 'MISSED'}"
+    print(f"{name:24s}{line}", flush=True)
 
 
 def render_job(folder: Path) -> None:
@@ -221,6 +261,7 @@ def speed() -> None:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--sheet", type=Path, help="write what we made of each sequence to this picture")
+    options.add_argument("--weights", type=Path, help="the learned flow's weights, for a column of its own")
     options.add_argument("--only", choices=("quality", "speed"))
     options.add_argument("--job", choices=("render", "encode", "minterpolate"), help=argparse.SUPPRESS)
     options.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -230,7 +271,7 @@ def main() -> None:
         jobs[chosen.job](chosen.folder)
         return
     if chosen.only != "speed":
-        quality(chosen.sheet)
+        quality(chosen.sheet, chosen.weights)
     if chosen.only != "quality":
         speed()
 

@@ -110,7 +110,8 @@ def _painter(
                 target[:] = plane
         else:
             added = sway(scene.bump, phases, share, width, height)
-            painter.paint(Instant(moved=moved, mixed=scene.mixed(moved), sway=added), out)
+            mixed, dissolved = scene.mixed(moved), scene.dissolved(moved)
+            painter.paint(Instant(moved=moved, mixed=mixed, dissolved=dissolved, sway=added), out)
         if grain is not None:
             grain.draw(out, index, share)
         if watermark is not None:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from .canvas import Canvas
-from .motion import Layer, Motion, agreement, doubt
+from .motion import Layer, Motion, agreement, doubt, key_size, unlikeness
 from .network import SIDE, Answer, network_of
 from .picture import Bytes, Floats
 from .warp import grid, sample
@@ -34,10 +34,13 @@ def learned_motion(canvas: Canvas, weights: Path) -> Motion:
     to_first = [_on_keys(answer.to_first, canvas) * gate for answer in answers]
     to_last = [_on_keys(answer.to_last, canvas) * gate for answer in answers]
     still = np.zeros_like(gate * to_first[0])
-    leans = [_resized(lean, *_key_size(canvas)) for lean in leans]
+    leans = [_resized(lean, *key_size(canvas)) for lean in leans]
+    ways_first = (still, *to_first, to_first[-1] / instants[-1])
+    ways_last = (to_last[0] / (1 - instants[0]), *to_last, still)
     layer = Layer(
-        to_first=(still, *to_first, to_first[-1] / instants[-1]),
-        to_last=(to_last[0] / (1 - instants[0]), *to_last, still),
+        to_first=ways_first,
+        to_last=ways_last,
+        unsure=unlikeness(canvas, ways_first, ways_last),
         leans=(leans[0], *leans, leans[-1]),
         in_first=None,
         in_last=None,
@@ -52,10 +55,6 @@ def _size(canvas: Canvas) -> tuple[int, int]:
     return sides[0], sides[1]
 
 
-def _key_size(canvas: Canvas) -> tuple[int, int]:
-    return (canvas.width + 1) // 2, (canvas.height + 1) // 2
-
-
 def _resized(plane: Floats, width: int, height: int) -> Floats:
     method = cv2.INTER_AREA if width < plane.shape[1] else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(plane, (width, height), interpolation=method))
@@ -65,13 +64,13 @@ def _on_keys(flow: Floats, canvas: Canvas) -> Floats:
     """A flow of the network's pictures, in canvas pixels and at half the canvas's size."""
     high, wide = flow.shape[:2]
     factor = np.array([canvas.width / wide, canvas.height / high], np.float32)
-    return np.asarray(_resized(flow, *_key_size(canvas)) * factor)
+    return np.asarray(_resized(flow, *key_size(canvas)) * factor)
 
 
 def _gate(canvas: Canvas) -> Floats:
     """Where motion is believed at all: not where only one picture shows something, nor where nothing has changed."""
     gate = doubt(canvas) * cv2.blur(canvas.shared, (5, 5))
-    return _resized(gate, *_key_size(canvas))[..., None]
+    return _resized(gate, *key_size(canvas))[..., None]
 
 
 def _lean(answer: Answer, first: Bytes, last: Bytes) -> Floats:

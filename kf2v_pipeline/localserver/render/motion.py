@@ -25,6 +25,7 @@ _SMALLEST = 0.0006  # of the canvas: what is smaller is no mover but noise
 _RIM = 11  # canvas pixels around a mover that are not trusted to be background
 _ALIKE, _UNLIKE = 4.0, 10.0  # grey levels by which places differ that are at rest, and that have moved for certain
 _REACH = 31  # canvas pixels around a difference within which motion is believed
+_SAME, _OTHER = 6.0, 18.0  # grey levels by which places differ that show one thing, and two for certain
 _AT_REST = 0.2  # canvas pixels; what moves less everywhere, does not move
 
 
@@ -36,6 +37,8 @@ class Layer:
         to_first: For each key, ``(height, width, 2)`` at half the canvas's size, in canvas pixels: from a place at
             that instant to where the first picture's canvas shows the same. None where only the camera moves.
         to_last: The same for the last picture.
+        unsure: For each key, or once for all, at half the canvas's size: 0 where both pictures show the same once the
+            motion is undone, 1 where they do not.
         leans: For each key, at half the canvas's size: 1 where only the first picture shows what is there at that
             instant, 0 where only the last does, 0.5 where both do. None where ``in_first`` and ``in_last`` tell it.
         in_first: ``(height, width)`` of the canvas, 0 to 255: how surely the first picture shows this layer; None
@@ -45,6 +48,7 @@ class Layer:
 
     to_first: tuple[Floats, ...] | None
     to_last: tuple[Floats, ...] | None
+    unsure: tuple[Floats, ...]
     leans: tuple[Floats, ...] | None
     in_first: Bytes | None
     in_last: Bytes | None
@@ -95,17 +99,45 @@ def measure_motion(canvas: Canvas, matches: Matches, flow: DenseFlow = dis_flow)
     fields = [[_smoothed(candidates[k][side], labels[side] == k, main=k == 0) for side in (0, 1)] for k in kept]
     changed = doubt(canvas)
     fields[0] = [field * changed[..., None] for field in fields[0]]
-    layers = [_layer(*pair, *shown) for pair, shown in zip(fields, zip(*supports, strict=True), strict=True)]
+    layers = [_layer(canvas, *pair, *shown) for pair, shown in zip(fields, zip(*supports, strict=True), strict=True)]
     whole = fields[0][0]
     for k, (there, _) in zip(kept[1:], fields[1:], strict=True):
         whole = np.where((labels[0] == k)[..., None], there, whole)
     return Motion(canvas=canvas, layers=tuple(layers), agreement=_agreement(canvas, whole))
 
 
-def _layer(there: Floats, back: Floats, in_first: Bytes | None, in_last: Bytes | None) -> Layer:
-    if max(float(np.abs(field).max()) for field in (there, back)) < _AT_REST:
-        return Layer(to_first=None, to_last=None, leans=None, in_first=in_first, in_last=in_last)
-    return Layer(to_first=_keys(there), to_last=_keys(back)[::-1], leans=None, in_first=in_first, in_last=in_last)
+def _layer(canvas: Canvas, there: Floats, back: Floats, in_first: Bytes | None, in_last: Bytes | None) -> Layer:
+    moves = max(float(np.abs(field).max()) for field in (there, back)) >= _AT_REST
+    rest = (np.zeros((*key_size(canvas)[::-1], 2), np.float32),)
+    to_first, to_last = (_keys(there), _keys(back)[::-1]) if moves else (rest, rest)
+    return Layer(
+        to_first=to_first if moves else None,
+        to_last=to_last if moves else None,
+        unsure=unlikeness(canvas, to_first, to_last),
+        leans=None,
+        in_first=in_first,
+        in_last=in_last,
+    )
+
+
+def key_size(canvas: Canvas) -> tuple[int, int]:
+    """Width and height of the fields that are given for each key."""
+    return (canvas.width + 1) // 2, (canvas.height + 1) // 2
+
+
+def unlikeness(canvas: Canvas, to_first: tuple[Floats, ...], to_last: tuple[Floats, ...]) -> tuple[Floats, ...]:
+    """For each key, 0 where both pictures show the same, once each has moved there, and 1 where they do not."""
+    width, height = key_size(canvas)
+    pictures = [
+        cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA) for picture in (canvas.first, canvas.last)
+    ]
+    places = grid(width, height)
+    found = []
+    for ways in zip(to_first, to_last, strict=True):
+        met = [sample(picture, places + way / 2) for picture, way in zip(pictures, ways, strict=True)]
+        difference = cv2.blur(cv2.absdiff(*met).astype(np.float32), (7, 7))
+        found.append(np.clip((difference - _SAME) / (_OTHER - _SAME), 0, 1))
+    return tuple(found)
 
 
 def doubt(canvas: Canvas) -> Floats:
@@ -220,6 +252,11 @@ def _agreement(canvas: Canvas, motion: Floats) -> float:
     """How alike both pictures are once the last one's motion is undone."""
     moved = sample(canvas.last.astype(np.float32), canvas.grid + motion)
     return agreement(canvas.first.astype(np.float32), moved, canvas.shared)
+
+
+def likeness(canvas: Canvas) -> float:
+    """How alike both pictures are as they lie on a canvas."""
+    return agreement(canvas.first.astype(np.float32), canvas.last.astype(np.float32), canvas.shared)
 
 
 def agreement(first: Floats, last: Floats, shared: Floats) -> float:

@@ -32,12 +32,14 @@ class Instant:
 
     Attributes:
         moved: Share of the motion that is done, 0 to 1.
-        mixed: Share of the last picture, 0 to 1.
+        mixed: Share of the last picture where both show the same once the motion is undone, 0 to 1.
+        dissolved: Its share where they do not, so that no motion is believed.
         sway: Homography of the output, added to the camera's path.
     """
 
     moved: float
     mixed: float
+    dissolved: float
     sway: Floats
 
 
@@ -105,9 +107,9 @@ class Painter:
             carried(self._path.at(share) @ camera.unsway, cells.home) for share in (-instant.moved, 1 - instant.moved)
         )
         if self._mirror:
-            weight = np.full(cells.shape, 1 - instant.mixed, np.float32)
+            weight = np.full(cells.shape, 1 - instant.dissolved, np.float32)
         else:
-            weight = _weight(instant, *self._outside(first, last, camera), None, None)
+            weight = _weight(instant.dissolved, *self._outside(first, last, camera), None, None)
         return Sheet(cells=cells, first=first, last=last, weight=weight, cover=None)
 
     def _sheets(self, motion: Motion, instant: Instant, camera: _Camera) -> Iterator[Sheet]:
@@ -140,10 +142,12 @@ class Painter:
         elif layer.leans is not None:
             lean = _at(cells, matrix, _between(layer.leans, moved))
             in_first, in_last = np.clip(2 * lean, 0, 1), np.clip(2 - 2 * lean, 0, 1)
+        unsure = _at(cells, matrix, _between(layer.unsure, moved))
+        mixed = np.float32(instant.mixed) + np.float32(instant.dissolved - instant.mixed) * unsure
         if cover is None:
-            weight = _weight(instant, *outside, in_first, in_last)
+            weight = _weight(mixed, *outside, in_first, in_last)
         else:  # at a mover's soft edge it is its cover that fades, not its pictures; beyond, nothing counts
-            weight = _weight(instant, *outside, _firm(in_first), _firm(in_last))
+            weight = _weight(mixed, *outside, _firm(in_first), _firm(in_last))
             weight[cover == 0] = 1 - instant.mixed
         return Sheet(cells=cells, first=first, last=last, weight=weight, cover=cover)
 
@@ -180,12 +184,13 @@ def _firm(shown: Floats | None) -> Floats | None:
 
 
 def _weight(
-    instant: Instant, outside_first: Floats, outside_last: Floats, in_first: Floats | None, in_last: Floats | None
+    mixed: Floats | float, outside_first: Floats, outside_last: Floats, in_first: Floats | None, in_last: Floats | None
 ) -> Floats:
     """The first picture's share against the last one's: of both, where both show the layer, else of one."""
     first, last = _claim(outside_first, in_first), _claim(outside_last, in_last)
-    ours = first * (1 - np.float32(instant.mixed) * last)
-    theirs = last * (1 - np.float32(1 - instant.mixed) * first)
+    late = np.asarray(mixed, np.float32)
+    ours = first * (1 - late * last)
+    theirs = last * (1 - (1 - late) * first)
     share = cv2.divide(ours, cv2.add(ours, theirs))
     share[0], share[-1] = share[1], share[-2]  # the cells around lie outside the frame, where pictures end
     share[:, 0], share[:, -1] = share[:, 1], share[:, -2]
@@ -208,6 +213,8 @@ def _claim(outside: Floats, shown: Floats | None) -> Floats:
 
 
 def _between(keys: tuple[Floats, ...], moved: float) -> Floats:
+    if len(keys) == 1:
+        return keys[0]
     place = moved * (len(keys) - 1)
     before = min(int(place), len(keys) - 2)
     return np.asarray(cv2.addWeighted(keys[before], 1 - (place - before), keys[before + 1], place - before, 0.0))

@@ -11,7 +11,7 @@ from .camera import Easing, Move, virtual_move
 from .canvas import Canvas, lay_out
 from .checkpoint import CheckpointError
 from .learned import learned_motion
-from .motion import Motion, measure_motion
+from .motion import Motion, likeness, measure_motion
 from .path import CameraPath
 from .picture import Planes
 from .refine import refined
@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 _EXPLAINED = 0.97  # agreement from which on nothing is left to explain
 _CLEARLY = 0.03  # agreement that the learned flow must gain: its measure, half-way, is the kinder one
+_NO_BETTER = 0.02  # agreement that a camera's move must gain over standing still: the points may lie on a moving thing
+_WELL = 0.6  # agreement that the learned flow must reach: it bends even two scenes into each other somehow
 _ONE_SCENE = 0.45  # agreement from which on motion is believed: one scene gives 0.6 and more, two hardly 0.3
 
 
@@ -50,12 +52,14 @@ class Scene:
     story: str
 
     def mixed(self, moved: float) -> float:
-        """The share of the last picture once so much of the motion is done."""
+        """The share of the last picture, once so much of the motion is done, where both show the same."""
+        return 0.0 if self.alone else _risen(moved, 0.3, 0.7)
+
+    def dissolved(self, moved: float) -> float:
+        """The share of the last picture where the two do not agree, so that only a dissolve leads there."""
         if self.alone:
             return 0.0
-        begins, ends = (0.3, 0.7) if self.motion is not None else (0.2, 0.8)
-        late = min(max((moved - begins) / (ends - begins), 0.0), 1.0)
-        return late * late * (3 - 2 * late)
+        return moved if self.related else _risen(moved, 0.2, 0.8)
 
 
 def read_scene(
@@ -70,18 +74,34 @@ def read_scene(
         return Scene(path=path, motion=None, bump=None, alone=True, related=False, path_taken="camera", story=story)
     matches = match_features(first.luma, last.luma)
     alignment = align(matches, width, height)
-    path = CameraPath.still(width, height) if alignment is None else alignment.path
-    canvas = lay_out(first.luma, last.luma, path)
-    if canvas is not None:
-        path = refined(path, canvas)
-        canvas = lay_out(first.luma, last.luma, path)
+    path, canvas, stands = _camera(first, last, alignment)
     motion = _motion(canvas, matches, weights) if canvas is not None and direction.flow else None
     if motion is not None and motion.agreement < _ONE_SCENE:
         motion = None
     if alignment is None and motion is None:
         return _unrelated(direction, seed, width, height)
     zoom = magnification(path.at(1), width, height)
-    return _related(alignment, motion, path, direction, zoom)
+    return _related(None if stands else alignment, motion, path, direction, zoom)
+
+
+def _camera(first: Planes, last: Planes, alignment: Alignment | None) -> tuple[CameraPath, Canvas | None, bool]:
+    """The camera's path, both pictures as it leaves them, and whether it stands still whatever the features say.
+
+    Features may all lie on something that turns before a plain background, such as a globe in the dark; what has no
+    features, its outline above all, then tells that the camera has not moved.
+    """
+    height, width = first.luma.shape
+    path = CameraPath.still(width, height)
+    canvas, stands = lay_out(first.luma, last.luma, path), False
+    if alignment is not None:
+        aligned = lay_out(first.luma, last.luma, alignment.path)
+        stands = canvas is not None and aligned is not None and likeness(canvas) > likeness(aligned) - _NO_BETTER
+        if not stands:
+            path, canvas = alignment.path, aligned
+    if canvas is None:
+        return path, None, stands
+    path = refined(path, canvas)
+    return path, lay_out(first.luma, last.luma, path), stands
 
 
 def _motion(canvas: Canvas, matches: Matches, weights: Path | None) -> Motion:
@@ -94,7 +114,8 @@ def _motion(canvas: Canvas, matches: Matches, weights: Path | None) -> Motion:
     except CheckpointError as error:
         log.warning("The learned flow is left out: %s", error)
         return found
-    return learned if learned.agreement > found.agreement + _CLEARLY else found
+    needed = max(found.agreement + _CLEARLY, _WELL)
+    return learned if learned.agreement > needed else found
 
 
 def _unrelated(direction: Direction, seed: int, width: int, height: int) -> Scene:
@@ -142,6 +163,12 @@ def _chosen(direction: Direction, seed: int) -> Move:
     usual = zooms[seed % 2]
     open_to = [move for move in (usual, *zooms, Move.PAN_RIGHT) if move not in direction.unwanted]
     return open_to[0] if open_to else Move.STILL
+
+
+def _risen(moved: float, begins: float, ends: float) -> float:
+    """From 0 at its begin to 1 at its end, without a kink."""
+    late = min(max((moved - begins) / (ends - begins), 0.0), 1.0)
+    return late * late * (3 - 2 * late)
 
 
 def _timing(direction: Direction) -> str:
