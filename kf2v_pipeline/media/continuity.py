@@ -29,7 +29,19 @@ MAX_FLASH = 3
 RETURN_SHARE = 0.5
 """How far the film may have moved on over a flash, as a share of the jump into it."""
 
+BREAK = 0.05
+"""The least loss of likeness of a jump, from 0 to 1, with the camera's shift taken out."""
+
+BREAK_RATIO = 4.0
+"""How many times the loss around it that of a jump must be. Good films reach 1.7, cuts hardly fall below 10."""
+
 _COARSE_PX = 64
+_MIN_DEVIATION = 1.25
+"""Levels of contrast below which pictures have no likeness to lose, such as those of a film that comes out of black."""
+
+_NOISE = 1.0
+"""Variance that is noise, in square levels."""
+
 _MIN_CONTRAST = 6.0
 """Levels of contrast that a picture is taken to have at least."""
 
@@ -108,10 +120,22 @@ def _returns(pictures: Floats, at: int, back: int) -> bool:
 
 
 def _jumps(pictures: Floats) -> NDArray[np.bool_]:
-    """Whether the film jumps from each picture to the next one."""
+    """Whether the film jumps from each picture to the next one: in how it looks, or in what it shows.
+
+    The first finds a flash, which may leave what is shown as it was; the second a cut in the dark, where there is
+    little to change, and one while a hand shakes the camera, where all changes.
+    """
+    height, width = pictures.shape[1:]
+    window = np.asarray(cv2.createHanningWindow((max(width, 2), max(height, 2)), cv2.CV_32F), np.float32)
     changes = np.array([_change(a, b) for a, b in pairwise(pictures)], np.float32)
-    around = np.array([_around(changes, at) for at in range(len(changes))], np.float32)
-    return np.asarray((changes >= JUMP_SHARE) & (changes >= JUMP_RATIO * around))
+    breaks = np.array([_break(a, b, window) for a, b in pairwise(pictures)], np.float32)
+    return np.asarray(_stand_out(changes, JUMP_SHARE, JUMP_RATIO) | _stand_out(breaks, BREAK, BREAK_RATIO))
+
+
+def _stand_out(values: Floats, least: float, ratio: float) -> NDArray[np.bool_]:
+    """Which values are large by themselves and against those around them."""
+    around = np.array([_around(values, at) for at in range(len(values))], np.float32)
+    return np.asarray((values >= least) & (values >= ratio * around))
 
 
 def _around(changes: Floats, at: int) -> float:
@@ -124,3 +148,28 @@ def _change(a: Floats, b: Floats) -> float:
     """Mean difference of two pictures, as a share of the contrast of the one that has more."""
     contrast = max(float(a.std()), float(b.std()), _MIN_CONTRAST)
     return float(np.abs(a - b).mean()) / contrast
+
+
+def _break(a: Floats, b: Floats, window: Floats) -> float:
+    """How little of what one picture shows the next one still shows, wherever the camera has shifted it: 0 to 1.
+
+    One less the correlation, so that light does not matter.
+    """
+    if a.shape != window.shape or min(float(a.std()), float(b.std())) < _MIN_DEVIATION:
+        return 0.0
+    height, width = a.shape
+    (right, down), _ = cv2.phaseCorrelate(a.copy(), b.copy(), window)  # it writes into them
+    shifts = [(0.0, 0.0), (right, down)] if abs(right) <= width / 4 and abs(down) <= height / 4 else [(0.0, 0.0)]
+    return min(1 - _correlation(a, b, *shift) for shift in shifts)
+
+
+def _correlation(a: Floats, b: Floats, right: float, down: float) -> float:
+    """Of two pictures where they overlap once the first is shifted by so many pixels."""
+    height, width = a.shape
+    move = np.array([[1, 0, right], [0, 1, down]], np.float32)
+    moved = cv2.warpAffine(a, move, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    x, y = int(np.ceil(abs(right))), int(np.ceil(abs(down)))
+    one, other = (each[y : height - y, x : width - x] for each in (moved, b))
+    one, other = one - one.mean(), other - other.mean()
+    spread = np.sqrt((float(np.square(one).mean()) + _NOISE) * (float(np.square(other).mean()) + _NOISE))
+    return (float((one * other).mean()) + _NOISE) / float(spread)

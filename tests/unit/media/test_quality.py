@@ -13,7 +13,7 @@ from made_films import FAULTS, GOOD, Camera, MadeFilm, Studio, as_file, photogra
 
 from kf2v_pipeline.domain.quality import CHECKS, flaws
 from kf2v_pipeline.media.conformity import conformity_flaws
-from kf2v_pipeline.media.likeness import compare_ends, ssim
+from kf2v_pipeline.media.likeness import compare_ends, edges_agree, ssim
 from kf2v_pipeline.media.quality import Measured, Promise, measure_film
 from kf2v_pipeline.media.reel import read_reel
 
@@ -46,6 +46,27 @@ def test_a_good_film_has_no_flaw(kind: str, seed: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("check", FAULTS)
 def test_a_fault_is_found(check: str, seed: int, tmp_path: Path) -> None:
     assert check in found(FAULTS[check](STUDIO, seed), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("check", "seed"),
+    [
+        pytest.param("cut", 18, id="a cut in the dark"),
+        pytest.param("cut", 22, id="a cut while the camera shakes"),
+        pytest.param("last_frame", 23, id="a squeezed frame with little at its sides"),
+    ],
+)
+def test_a_fault_that_is_hard_to_see_is_found(check: str, seed: int, tmp_path: Path) -> None:
+    studio = Studio((320, 180), 150)
+    assert check in found(FAULTS[check](studio, seed), tmp_path)
+
+
+def test_edges_agree_in_any_light_and_not_once_a_picture_is_squeezed() -> None:
+    picture = cv2.resize(cv2.cvtColor(photograph(1), cv2.COLOR_BGR2GRAY), (128, 72), interpolation=cv2.INTER_AREA)
+    squeezed = cv2.resize(picture[:, 16:-16], (128, 72))
+    assert edges_agree(picture, picture // 4 + 60) > 0.98
+    assert edges_agree(picture, squeezed) < 0.8
+    assert edges_agree(np.full_like(picture, 16), np.full_like(picture, 16)) == pytest.approx(1)
 
 
 def test_there_is_a_made_fault_for_every_check() -> None:
