@@ -6,13 +6,15 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from .align import Alignment, Matches, align, match_features
 from .camera import Easing, Move, virtual_move
 from .canvas import Canvas, lay_out
 from .checkpoint import CheckpointError
 from .learned import learned_motion
 from .motion import Motion, likeness, measure_motion
-from .path import CameraPath
+from .path import CameraPath, corners
 from .picture import Planes
 from .refine import refined
 from .warp import magnification
@@ -24,6 +26,7 @@ log = logging.getLogger(__name__)
 
 _EXPLAINED = 0.97  # agreement from which on nothing is left to explain
 _CLEARLY = 0.03  # agreement that the learned flow must gain: its measure, half-way, is the kinder one
+_HARDLY = 2.0  # pixels by which a corner moves where there is no question of a camera that moves or not
 _NO_BETTER = 0.02  # agreement that a camera's move must gain over standing still: the points may lie on a moving thing
 _WELL = 0.6  # agreement that the learned flow must reach: it bends even two scenes into each other somehow
 _ONE_SCENE = 0.45  # agreement from which on motion is believed: one scene gives 0.6 and more, two hardly 0.3
@@ -95,7 +98,9 @@ def _camera(first: Planes, last: Planes, alignment: Alignment | None) -> tuple[C
     canvas, stands = lay_out(first.luma, last.luma, path), False
     if alignment is not None:
         aligned = lay_out(first.luma, last.luma, alignment.path)
-        stands = canvas is not None and aligned is not None and likeness(canvas) > likeness(aligned) - _NO_BETTER
+        strayed = np.abs(corners(alignment.path.at(1), width, height) - corners(np.eye(3), width, height)).max()
+        if strayed > _HARDLY and canvas is not None and aligned is not None:
+            stands = likeness(canvas) > likeness(aligned) - _NO_BETTER
         if not stands:
             path, canvas = alignment.path, aligned
     if canvas is None:
