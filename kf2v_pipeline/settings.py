@@ -19,6 +19,7 @@ NAMES: Mapping[str, str] = {
     "KF2V_HOME": "home",
     "KF2V_LEDGER": "ledger",
     "KF2V_SERVICE": "service",
+    "KF2V_LANES": "lanes",
     "KF2V_MAX_SPEND": "max_spend",
     "KF2V_MAX_SPEND_PER_DAY": "max_spend_per_day",
     "KF2V_FRAMES": "frames",
@@ -59,6 +60,7 @@ class Settings:
         home: Folder of the state on this machine: ledger, local server, Dagster's instance.
         ledger: SQLAlchemy URL; empty for SQLite in ``home``.
         service: ``local``, ``singapore``, ``beijing``, or a base URL.
+        lanes: Those that may make clips with ``service: auto``: ``service/model``, separated by commas.
         api_key: Never shown; None where the service needs none.
         max_spend: Most that one run may spend, in the service's currency; None for no limit.
         max_spend_per_day: The same for all runs of a UTC day together.
@@ -78,6 +80,7 @@ class Settings:
     home: Path = Path(".kf2v")
     ledger: str = field(default="", repr=False)
     service: str = "local"
+    lanes: str = ""
     api_key: str | None = field(default=None, repr=False)
     max_spend: Decimal | None = None
     max_spend_per_day: Decimal | None = None
@@ -95,6 +98,11 @@ class Settings:
     def ledger_url(self) -> str:
         """SQLAlchemy URL of the ledger; it may hold a password."""
         return self.ledger or f"sqlite:///{self.home / 'ledger.db'}"
+
+    @property
+    def lane_names(self) -> tuple[str, ...]:
+        """The lanes for ``service: auto``, each once, in the order in which they are named."""
+        return tuple(dict.fromkeys(name.strip() for name in self.lanes.split(",") if name.strip()))
 
     @property
     def dagster_home(self) -> Path:
@@ -134,6 +142,7 @@ class Settings:
         for name, choices in _CHOICES.items():
             if NAMES[name] in values:
                 values[NAMES[name]] = _choice(name, values[NAMES[name]], choices)
+        _check_lanes(values.get("lanes", ""))
         return cls(**values, api_key=environment.get(API_KEY_NAME) or None)
 
     def evolve(self, **changes: Any) -> Settings:
@@ -159,6 +168,14 @@ def _choice(name: str, value: object, choices: Mapping[str, object]) -> object:
     if written not in choices:
         raise SettingsError(name, f"{value!s} is none of its values", f"write one of {', '.join(choices)}")
     return choices[written]
+
+
+def _check_lanes(lanes: str) -> None:
+    for name in filter(None, map(str.strip, lanes.split(","))):
+        service, _, model = name.rpartition("/")
+        if not service or not model:
+            fix = "write service/model, such as singapore/wan2.2-kf2v-flash"
+            raise SettingsError("KF2V_LANES", "it names something that is no lane", fix)
 
 
 def _amount(name: str, text: object) -> Decimal:

@@ -15,6 +15,9 @@ from kf2v_pipeline.domain.address import has_secret, redact
 CLIP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """What a clip may be called: it names a partition, a folder and a table row."""
 
+AUTO = "auto"
+"""The word for the service of a clip that any of several lanes may make."""
+
 _FINGERPRINT_VERSION = 1
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":"))
@@ -74,8 +77,9 @@ class Clip:
     Attributes:
         clip_id: The author's name for it, unique in its manifest; the Dagster partition key.
         row: Its row in the manifest, counted from 1 without the header.
-        service: Name of the service (``local``, ``singapore``, ``beijing``) or its base URL.
-        model: As that service spells it.
+        service: Name of the service (``local``, ``singapore``, ``beijing``) or its base URL; ``auto`` until one of
+            ``lanes`` has taken the clip.
+        model: As that service spells it; ``auto`` likewise.
         last_frame: None only where ``template`` is set, since the service reads no last frame then.
         seed: None lets the service draw one.
         duration_s: Length of the video; the kf2v models know only 5 (vendor page, "Video duration").
@@ -83,6 +87,8 @@ class Clip:
             the bill nor the video itself, so it is no part of the fingerprint.
         fit: How it is brought there; None without an aspect.
         carried: The manifest's other columns, by name, as JSON values.
+        lanes: The lanes that may make it, where its author leaves that open; empty where service and model are given.
+            They change neither the fingerprint nor what was paid.
     """
 
     clip_id: str
@@ -102,6 +108,7 @@ class Clip:
     aspect: str | None = None
     fit: str | None = None
     carried: Mapping[str, Any] = field(default_factory=dict)
+    lanes: tuple[str, ...] = ()
 
     @property
     def lane(self) -> str:
@@ -112,12 +119,13 @@ class Clip:
     def fingerprint(self) -> str:
         """Digest of everything that changes the bill or the picture, 64 hex digits.
 
-        Where the frames lie, the clip's name, its row, its cut and the carried columns do not count.
+        Where the frames lie, the clip's name, its row, its cut and the carried columns do not count; nor does the lane
+        that takes a clip that any may take.
         """
         parts = {
             "version": _FINGERPRINT_VERSION,
-            "service": self.service,
-            "model": self.model,
+            "service": AUTO if self.lanes else self.service,
+            "model": AUTO if self.lanes else self.model,
             "resolution": self.resolution,
             "first_frame": self.first_frame.digest,
             "last_frame": self.last_frame.digest if self.last_frame else None,
@@ -135,6 +143,13 @@ class Clip:
         """The same clip with some fields changed."""
         return replace(self, **changes)
 
+    def in_lane(self, lane: str) -> Clip:
+        """The same clip as a lane makes it; a clip whose author chose service and model stays as it is."""
+        if not self.lanes:
+            return self
+        service, _, model = lane.rpartition("/")
+        return self.evolve(service=service, model=model)
+
     def to_record(self) -> dict[str, Any]:
         """The clip as a JSON object, which ``from_record`` reads back."""
         record = dict(vars(self))  # in the order of its fields; ``asdict`` copies deeply, ten times slower
@@ -142,6 +157,8 @@ class Clip:
         record["first_frame"] = dict(vars(self.first_frame))
         record["last_frame"] = dict(vars(self.last_frame)) if self.last_frame else None
         record["carried"] = dict(self.carried)
+        if not self.lanes:
+            del record["lanes"]
         return record
 
     @classmethod
@@ -155,6 +172,7 @@ class Clip:
         last = values["last_frame"]
         values["first_frame"] = Frame(**values["first_frame"])
         values["last_frame"] = Frame(**last) if last else None
+        values["lanes"] = tuple(values.get("lanes", ()))
         clip = cls(**values)
         if fingerprint is not None:
             vars(clip)["fingerprint"] = fingerprint  # where ``cached_property`` keeps what it found

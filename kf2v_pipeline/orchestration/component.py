@@ -29,6 +29,7 @@ class FrameClipBatch(dg.Component, dg.Model, dg.Resolvable):
     long_prompts: str | None = Field(default=None, description="Prompts over the model's limit: refuse, or cut.")
     catalog: str | None = Field(default=None, description="A TOML file over the catalog of services and prices.")
     workspace: str | None = Field(default=None, description="Sub-workspace of the account.")
+    lanes: str | None = Field(default=None, description="Lanes for rows with service auto: service/model, by commas.")
     license: str | None = Field(default=None, description="License of the videos, as the storage's data set names it.")
     quality: bool | None = Field(default=None, description="Whether stored films are measured.")
     nightly_cron: str | None = Field(default=None, description="When the nightly schedule renders.")

@@ -87,6 +87,7 @@ def _clip_record(clip: Clip) -> dict[str, Any]:
     record = clip.to_record()
     for name in ("row", "carried", "aspect", "fit"):  # they may change, and the video stays the same
         del record[name]
+    record.pop("lanes", None)  # the attempt has the one that was taken
     for frame in filter(None, (record["first_frame"], record["last_frame"])):
         frame["location"] = redact(frame["location"])
     return record

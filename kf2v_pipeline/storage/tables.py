@@ -198,6 +198,7 @@ def _first_values(rows: Sequence[Row]) -> dict[int, None]:
 def _video_row(store: Store, clip: Clip, attempt: Attempt | None, standing: Callable[[Attempt | None], str]) -> Row:
     row: Row = dict.fromkeys(VIDEOS_SCHEMA.names)
     if attempt is not None:
+        clip = clip.in_lane(attempt.lane)
         row.update({name: getattr(attempt, name) for name in _OF_ATTEMPT})
         row["attempt"] = attempt.number
         row["cost"] = None if attempt.cost is None else float(attempt.cost)

@@ -13,6 +13,7 @@ from kf2v_pipeline.domain.price import Budget
 from kf2v_pipeline.storage.ledger import Driver, Ledger
 from kf2v_pipeline.storage.store import Store
 from kf2v_pipeline.workflow.frames import FrameSender
+from kf2v_pipeline.workflow.pool import Pool
 from kf2v_pipeline.workflow.tempo import Tempo
 
 
@@ -28,6 +29,7 @@ class Desk(Protocol):
     buys: bool
     frames: FrameSender
     incoming: Path
+    pool: Pool
 
     def tries(self, attempt: Attempt) -> int:
         """Attempts that count against the limits, this one among them."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from itertools import count
 
@@ -21,11 +21,13 @@ from kf2v_pipeline.storage.ledger import Driver, Ledger
 from kf2v_pipeline.storage.store import Store
 from kf2v_pipeline.wan.client import WanClient
 from kf2v_pipeline.workflow.collect import Collector
+from kf2v_pipeline.workflow.crew import end_all
 from kf2v_pipeline.workflow.driver import dismiss_the_dead
 from kf2v_pipeline.workflow.frames import FrameSender
 from kf2v_pipeline.workflow.lane import Lane
 from kf2v_pipeline.workflow.leftover import Leftovers, describe_end
 from kf2v_pipeline.workflow.outcome import DriveReport, Listener, Outcome, Verdict
+from kf2v_pipeline.workflow.pool import Pool
 from kf2v_pipeline.workflow.tempo import Tempo
 
 _AT_ONCE = 1_000
@@ -73,6 +75,7 @@ class Engine:
         self.budget = budget
         self.buys = buys
         self.frames = frames or FrameSender()
+        self.pool = Pool(self.leave)
         self.outcomes: dict[str, Outcome] = {}
         self.created_tasks = 0
         self.stops: list[str] = []
@@ -126,7 +129,9 @@ class Engine:
                         self._start(self._collect())
                     await self._until_decided(until)
                 finally:
-                    await self._cancel_tasks()  # before the clients close: a create may still wait for its reply
+                    await end_all(
+                        self._tasks, patience=2 * self.tempo.last_reply
+                    )  # before the clients close: a create may still wait for its reply
         finally:
             self.ledger.dismiss(self.driver.owner, at=self.clock())
             self._held.clear()
@@ -201,6 +206,8 @@ class Engine:
     ) -> None:
         if self._undecided.pop(clip.clip_id, None) is None:
             return
+        if attempt is not None:
+            clip = clip.in_lane(attempt.lane)
         outcome = Outcome(clip=clip, verdict=verdict, attempt=attempt, code=code, message=message)
         self.outcomes[clip.clip_id] = outcome
         self._let_go(clip)
@@ -229,27 +236,6 @@ class Engine:
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         self._tasks.add(asyncio.get_running_loop().create_task(work))
-
-    async def _cancel_tasks(self) -> None:
-        """Ends every task, and waits until it has; who is stopped a second time meanwhile waits for no last reply."""
-        is_hurried = False
-        running = self._tasks
-        for task in running:
-            task.cancel()
-        while running:
-            try:
-                _, running = await asyncio.wait(running, timeout=(2 * self.tempo.last_reply).total_seconds())
-                for task in running:  # a library on its way may have swallowed the first cancel
-                    task.cancel()
-            except asyncio.CancelledError:
-                is_hurried = True
-                for task in running:
-                    task.cancel()
-        for task in self._tasks:
-            with suppress(asyncio.CancelledError):
-                task.result()
-        if is_hurried:
-            raise asyncio.CancelledError
 
     async def _until_decided(self, until: datetime | None) -> None:
         """Waits for the last clip, or for the deadline; an error of any task ends the drive with it."""
@@ -340,15 +326,22 @@ class Engine:
         """What is to be done with a clip that this drive holds, by its newest attempt."""
         stands = standing(attempt, tries=self.tries(attempt) if attempt else None)
         if attempt is None or stands is Standing.PLANNED:
-            (await self._lane(clip)).plan(clip, retry_at(attempt) if attempt else None)
-        elif stands is Standing.IN_FLIGHT:
+            await self._plan(clip, retry_at(attempt) if attempt else None)
+            return
+        clip = clip.in_lane(attempt.lane)
+        if stands is Standing.IN_FLIGHT:
             (await self._lane(clip)).resume(clip, attempt)
         elif stands is Standing.STORED:
             await self._keep(clip, attempt)
         elif clip.clip_id in self._asked:
-            (await self._lane(clip)).plan(clip, None)
+            await self._plan(clip, None)
         else:
             self._end(clip, Verdict.FAILED, attempt, attempt.error_code, attempt.error_message)
+
+    async def _plan(self, clip: Clip, not_before: datetime | None) -> None:
+        """Hands a clip that wants an attempt to its lane; where several may take it, any of them does."""
+        lanes = [await self._lane(clip.in_lane(name)) for name in clip.lanes or (clip.lane,)]
+        lanes[0].plan(clip, not_before)
 
     async def _follow(self, clip_ids: Collection[str]) -> None:
         """Takes over what is left of clips that this drive holds, from before their rows changed or went."""

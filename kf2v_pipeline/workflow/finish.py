@@ -63,6 +63,7 @@ class Finisher:
             attempt: A stored one.
             film: The video, where it is still on this machine.
         """
+        clip = clip.in_lane(attempt.lane)
         try:
             measure = self.measures and not self.ledger.qualities([attempt.attempt_id])
             cut = cut_of(clip, self.ledger.cuts([attempt.attempt_id]), attempt) is None if clip.aspect else False

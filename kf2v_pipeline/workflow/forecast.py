@@ -69,9 +69,9 @@ def forecast(project: Project, clip_ids: tuple[str, ...] = ()) -> Forecast:
     prices = {clip_id: plan.prices[clip_id] for clip_id in missing}
     unpriced = tuple(clip_id for clip_id, money in prices.items() if money is None)
     cost = total_by_currency(money for money in prices.values() if money is not None)
-    lanes = _lane_times(
-        project, [clip for clip in clips if standings[clip.clip_id] in (Standing.PLANNED, Standing.IN_FLIGHT)]
-    )
+    flying = [c.in_lane(newest[c.clip_id].lane) for c in clips if standings[c.clip_id] is Standing.IN_FLIGHT]
+    planned = [clip for clip in clips if standings[clip.clip_id] is Standing.PLANNED]
+    lanes = _lane_times(project, [*flying, *_spread(project, planned)])
     unlearned = tuple(lane for lane, time in lanes.items() if time is None)
     return Forecast(
         plan=plan,
@@ -99,6 +99,20 @@ def _lane_times(project: Project, clips: Sequence[Clip]) -> dict[str, timedelta 
             creates_per_second=quota.creates_per_second,
         )
     return times
+
+
+def _spread(project: Project, clips: Sequence[Clip]) -> Iterator[Clip]:
+    """The clips in the lanes that will probably take them: each lane as many as it has places."""
+    places: dict[str, int] = {}
+    taken: Counter[str] = Counter()
+    for clip in clips:
+        for lane in clip.lanes:
+            if lane not in places:
+                service, _, model = lane.rpartition("/")
+                places[lane] = project.service(service).model(model).quota.tasks_in_process
+        lane = min(clip.lanes, key=lambda name: (taken[name] + 1) / places[name], default=clip.lane)
+        taken[lane] += 1
+        yield clip.in_lane(lane)
 
 
 def _over_budget(project: Project, cost: Mapping[str, Decimal], unpriced: Sequence[str]) -> Iterator[str]:

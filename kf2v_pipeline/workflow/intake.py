@@ -37,6 +37,7 @@ def look_at_manifest(project: Project, service_for: Callable[[str | None], Servi
         mode=project.settings.frames,
         fix_frames=project.settings.fix_frames,
         long_prompts=project.settings.long_prompts,
+        lanes=project.settings.lane_names,
     )
 
 

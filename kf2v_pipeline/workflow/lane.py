@@ -6,7 +6,6 @@ What a look means for an attempt is ``workflow.reading``'s, which stranger is ou
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -49,7 +48,6 @@ class Lane:
         self.name = name
         self._desk = desk
         self._model = model
-        self._planned: deque[tuple[Clip, datetime | None]] = deque()
         self._flights: dict[str, tuple[Clip, Attempt]] = {}
         self._unconfirmed: dict[str, tuple[Clip, Attempt]] = {}
         self._twins = Twins(desk, client)
@@ -60,20 +58,21 @@ class Lane:
         self._stopped: tuple[str, str] | None = None
         self._is_ending = False
         self._changed = asyncio.Event()
+        desk.pool.join(name, self._changed.set)
 
     def plan(self, clip: Clip, not_before: datetime | None) -> None:
         """Takes a clip that wants an attempt."""
         if not self._desk.buys:
             self._desk.leave(clip, "BuysNothing", "It needs a task, and this run creates none.")
             return
+        if not clip.lanes:
+            self._check_price(clip)
+        self._desk.pool.put(clip, not_before)
+
+    def _check_price(self, clip: Clip) -> None:
         if self._desk.budget.is_limited and self._price(clip) is None:
             what = f"the price of {clip.model} {clip.resolution} is not known, so no budget can be kept"
             self._stop("PriceUnknown", f"{what}; write it into a catalog file (KF2V_CATALOG), or run without a budget.")
-        if self._stopped:
-            self._desk.leave(clip, *self._stopped)
-            return
-        self._planned.append((clip, not_before))
-        self._changed.set()
 
     def resume(self, clip: Clip, attempt: Attempt) -> None:
         """Takes over an attempt that another drive left open."""
@@ -112,14 +111,24 @@ class Lane:
         self._is_ending = True
 
     async def _next_clip(self) -> Clip:
+        pool = self._desk.pool
         while True:
-            now = self._desk.clock()
-            for position, (clip, not_before) in enumerate(self._planned):
-                if (not_before is None or not_before <= now) and not self._is_blocked(clip):
-                    del self._planned[position]
+            now, paused_until = self._desk.clock(), self._brake.paused_until
+            has_place = paused_until is None and len(self._flights) + len(self._unconfirmed) < self._most
+            clip = pool.take(self.name, now=now, has_place=has_place, is_blocked=self._is_blocked)
+            if clip is not None:
+                self._check_price(clip)
+                if not self._stopped:
                     return clip
-            waits = [at for _, at in self._planned if at is not None and at > now]
-            await self._wait(min(waits) if waits else None)
+                self.plan(clip, None)
+                continue
+            waits = [*pool.due_at(self.name, now=now), *([paused_until] if paused_until else [])]
+            await self._wait(min(waits, default=None))
+
+    @property
+    def _most(self) -> int:
+        """Tasks that this lane may have at the service."""
+        return self._model.quota.tasks_in_process + self._brake.surplus
 
     def _is_blocked(self, clip: Clip) -> bool:
         """While a create is unconfirmed, another with the same prompt would make the two indistinguishable."""
@@ -142,23 +151,22 @@ class Lane:
             if self._brake.paused_until:
                 await self._wait(self._brake.paused_until)
                 continue
-            most = self._model.quota.tasks_in_process + self._brake.surplus
             try:
                 return self._desk.ledger.prepare(
                     clip,
                     owner=self._desk.driver.owner,
                     at=self._desk.clock(),
-                    places=Places(creates_per_second=self._brake.rate.now, tasks_in_process=most),
+                    places=Places(creates_per_second=self._brake.rate.now, tasks_in_process=self._most),
                     reserve=price,
                     budget=limit_for(price, budget.per_run),
                     daily_budget=limit_for(price, budget.per_day),
                 )
             except NoPlace as full:
-                is_mine = len(self._flights) + len(self._unconfirmed) >= most
+                is_mine = len(self._flights) + len(self._unconfirmed) >= self._most
                 await self._wait(None if is_mine else full.free_at)  # only what another drive ends must be asked for
             except BudgetReached as error:
                 self._stop("BudgetReached", str(error))
-        self._desk.leave(clip, *self._stopped)
+        self.plan(clip, None)  # to another lane that may make it, or to the next drive
         return None
 
     def _price(self, clip: Clip) -> Money | None:
@@ -259,8 +267,7 @@ class Lane:
         if self._stopped != (code, message):
             self._desk.notice(f"Lane {self.name} stopped: {message}", stops=True)
         self._stopped = (code, message)
-        while self._planned:
-            self._desk.leave(self._planned.popleft()[0], code, message)
+        self._desk.pool.stop(self.name, code, message)
         self._changed.set()
 
     # Look

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import NamedTuple
 
 from kf2v_pipeline.domain.aspect import DEFAULT_FIT
-from kf2v_pipeline.domain.clip import Clip, Frame
+from kf2v_pipeline.domain.clip import AUTO, Clip, Frame
 from kf2v_pipeline.domain.price import Money
 from kf2v_pipeline.domain.problem import Problem
 from kf2v_pipeline.errors import FrameError, SettingsError
@@ -16,6 +15,7 @@ from kf2v_pipeline.settings import PromptMode
 from kf2v_pipeline.storage.manifest import Manifest, Row
 from kf2v_pipeline.wan.frame_url import Mode
 from kf2v_pipeline.wan.service import Model, Service
+from kf2v_pipeline.workflow.auto import Offer, able_offers, dearest, leaves_choice
 from kf2v_pipeline.workflow.flaw import Flaw, frame_flaws, look_flaws, option_flaws, pair_flaws
 from kf2v_pipeline.workflow.look import FrameCache, Look, look_at_frames
 
@@ -27,7 +27,8 @@ class Plan:
     Attributes:
         clips: Those that can be made, in the manifest's order.
         problems: All that is wrong with the manifest's rows, by row; blocking ones set their row aside.
-        prices: What each clip costs if it succeeds, by clip_id; None where the price is not known.
+        prices: What each clip costs if it succeeds, by clip_id, and at most where several lanes may make it; None where
+            the price is not known.
     """
 
     clips: tuple[Clip, ...]
@@ -43,6 +44,7 @@ def make_plan(
     mode: Mode = "auto",
     fix_frames: bool = False,
     long_prompts: PromptMode = "refuse",
+    lanes: Sequence[str] = (),
 ) -> Plan:
     """Makes clips of the good rows and problems of the others; a bad row never stops a good one.
 
@@ -53,20 +55,28 @@ def make_plan(
         mode: How frames are to travel.
         fix_frames: Whether frames that the service would refuse are fixed.
         long_prompts: Whether a prompt that is too long sets its row aside, or is cut.
+        lanes: Those that may make the clips of rows with ``service: auto``, as ``service/model``.
 
     Raises:
         SettingsError: The default service can't be used, and a row needs it.
     """
     offer = cache(partial(_offer, service_for))
     price = cache(partial(_price, offer))
+    any_of = {lane: offer(*lane.rpartition("/")[::2]) for lane in lanes}
     looks = look_at_frames(_references(manifest.rows), manifest.base, frame_cache, fix=fix_frames)
     clips: list[Clip] = []
     problems = list(manifest.problems)
     prices: dict[str, Money | None] = {}
     for row in manifest.rows:
-        offered = offer(row.service, row.model)
         first = looks[row.first_frame]
         last = looks[row.last_frame] if row.last_frame and not row.template else None
+        shared: tuple[Offer, ...] = ()
+        if leaves_choice(row):
+            judge = partial(_model_flaws, row, (first, last), mode)
+            able = able_offers(row, any_of, judge, long_prompts)
+            offered, shared = (able, ()) if isinstance(able, Flaw) else (able[0], able)
+        else:
+            offered = offer(row.service, row.model)
         flaws = list(_find_flaws(row, offered, first, last, mode=mode, long_prompts=long_prompts))
         problems += [_problem(row, flaw) for flaw in flaws]
         if isinstance(offered, Flaw) or isinstance(first, FrameError) or isinstance(last, FrameError):
@@ -74,17 +84,15 @@ def make_plan(
         if any(flaw.blocking for flaw in flaws):
             continue
         clip = _make_clip(row, offered, first, last)
+        if shared:
+            clip = clip.evolve(service=AUTO, model=AUTO, lanes=tuple(dict.fromkeys(each.lane for each in shared)))
+            each_price = [each.service.price(each.model.name, clip.resolution, clip.duration_s) for each in shared]
+            prices[clip.clip_id] = dearest(each_price)
+        else:
+            prices[clip.clip_id] = price(row.service, row.model, clip.resolution, clip.duration_s)
         clips.append(clip)
-        prices[clip.clip_id] = price(row.service, row.model, clip.resolution, clip.duration_s)
     problems += _find_twins(clips)
     return Plan(clips=tuple(clips), problems=tuple(sorted(problems, key=lambda problem: problem.row)), prices=prices)
-
-
-class _Offer(NamedTuple):
-    """What a row's service and model are."""
-
-    service: Service
-    model: Model
 
 
 def _problem(row: Row | Clip, flaw: Flaw) -> Problem:
@@ -100,7 +108,7 @@ def _references(rows: Iterable[Row]) -> Iterator[str]:
 
 def _offer(
     service_for: Callable[[str | None], Service], service_name: str | None, model_name: str | None
-) -> _Offer | Flaw:
+) -> Offer | Flaw:
     try:
         service = service_for(service_name)
     except SettingsError as error:
@@ -108,13 +116,13 @@ def _offer(
             raise
         return Flaw("service", error.what, error.fix)
     try:
-        return _Offer(service, service.model(model_name))
+        return Offer(service, service.model(model_name))
     except SettingsError as error:
         return Flaw("model", error.what, error.fix)
 
 
 def _price(
-    offer: Callable[[str | None, str | None], _Offer | Flaw],
+    offer: Callable[[str | None, str | None], Offer | Flaw],
     service_name: str | None,
     model_name: str | None,
     resolution: str,
@@ -125,7 +133,7 @@ def _price(
 
 
 def _find_flaws(
-    row: Row, offered: _Offer | Flaw, first: Look, last: Look | None, *, mode: Mode, long_prompts: PromptMode
+    row: Row, offered: Offer | Flaw, first: Look, last: Look | None, *, mode: Mode, long_prompts: PromptMode
 ) -> Iterator[Flaw]:
     looks = [("first_frame", first)] if last is None else [("first_frame", first), ("last_frame", last)]
     for column, look in looks:
@@ -135,15 +143,22 @@ def _find_flaws(
     if isinstance(offered, Flaw):
         yield offered
     else:
-        yield from option_flaws(row, offered.model, long_prompts)
-        for column, look in looks:
-            if isinstance(look, Frame):
-                yield from frame_flaws(column, look, offered.model, mode)
+        yield from _model_flaws(row, (first, last), mode, offered.model, long_prompts)
     if isinstance(first, Frame) and isinstance(last, Frame):
         yield from pair_flaws(first, last)
 
 
-def _make_clip(row: Row, offered: _Offer, first: Frame, last: Frame | None) -> Clip:
+def _model_flaws(
+    row: Row, looks: tuple[Look, Look | None], mode: Mode, model: Model, long_prompts: PromptMode
+) -> Iterator[Flaw]:
+    """What a model minds in a row: its options, and its frames."""
+    yield from option_flaws(row, model, long_prompts)
+    for column, look in zip(("first_frame", "last_frame"), looks, strict=True):
+        if isinstance(look, Frame):
+            yield from frame_flaws(column, look, model, mode)
+
+
+def _make_clip(row: Row, offered: Offer, first: Frame, last: Frame | None) -> Clip:
     service, model = offered
     return Clip(
         clip_id=row.clip_id,

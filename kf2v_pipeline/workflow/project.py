@@ -193,7 +193,8 @@ class Project:
             buys: Whether the drive may create tasks; else it only finishes what was begun.
         """
         leftovers = self.ledger.leftovers(self.manifest_name)
-        services = {clip.service for clip in (*clips, *(leftover.clip for leftover in leftovers))}
+        begun = (*clips, *(leftover.clip for leftover in leftovers))
+        services = {clip.in_lane(lane).service for clip in begun for lane in clip.lanes or (clip.lane,)}
         return Engine(
             ledger=self.ledger,
             store=self.store,

@@ -53,6 +53,19 @@ def test_names_of_others_are_none_of_our_business() -> None:
     assert Settings.from_mapping({"PATH": "/bin", "KF2": "x", "MY_KF2V_X": "x"}) == Settings.from_mapping({})
 
 
+def test_lanes_are_separated_by_commas_and_each_counts_once() -> None:
+    settings = Settings.from_mapping({"KF2V_LANES": " a/x, http://127.0.0.1:1/api/v1/y,a/x ,"})
+    assert settings.lane_names == ("a/x", "http://127.0.0.1:1/api/v1/y")
+    assert Settings.from_mapping(settings.to_environment()).lane_names == settings.lane_names
+    assert Settings.from_mapping({}).lane_names == ()
+
+
+@pytest.mark.parametrize("lanes", ["singapore", "a/x,/y", "a/"])
+def test_what_is_no_lane_is_refused(lanes: str) -> None:
+    with pytest.raises(SettingsError, match="KF2V_LANES: it names something that is no lane; write service/model"):
+        Settings.from_mapping({"KF2V_LANES": lanes})
+
+
 def test_flags_go_over_the_environment_and_no_flag_leaves_it() -> None:
     environment = {"KF2V_SERVICE": "singapore", "KF2V_STORAGE": "s3://bucket/a"}
     settings = Settings.from_mapping(environment, service="beijing", storage=None)

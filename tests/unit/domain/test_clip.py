@@ -126,6 +126,20 @@ def test_a_clip_with_a_kept_fingerprint_finds_its_own_once_it_is_changed() -> No
     assert clip.evolve(seed=CLIP.seed).fingerprint == CLIP.fingerprint
 
 
+def test_a_clip_that_any_lane_may_make_has_one_fingerprint_whichever_takes_it() -> None:
+    clip = CLIP.evolve(service="auto", model="auto", lanes=("a/x", "b/y"))
+    taken = clip.in_lane("http://host/api/v1/y")
+    assert (taken.service, taken.model, taken.lane) == ("http://host/api/v1", "y", "http://host/api/v1/y")
+    assert {taken.fingerprint, clip.evolve(lanes=("c/z",)).fingerprint} == {clip.fingerprint}
+    assert clip.fingerprint != CLIP.fingerprint
+    assert Clip.from_record(json.loads(json.dumps(taken.to_record()))) == taken
+
+
+def test_a_clip_whose_author_chose_its_lane_stays_there() -> None:
+    assert CLIP.in_lane("b/y") is CLIP
+    assert "lanes" not in CLIP.to_record()
+
+
 def test_of_a_frame_only_its_bytes_count() -> None:
     moved = make_frame("a", location="s3://bucket/elsewhere.png", width=1, height=1, size_bytes=1, format="JPEG")
     assert CLIP.evolve(first_frame=moved).fingerprint == CLIP.fingerprint

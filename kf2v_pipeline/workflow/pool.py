@@ -1,0 +1,83 @@
+"""One drive's clips that want an attempt, until a lane takes them. Sending them is the lane's work."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+from kf2v_pipeline.domain.clip import Clip
+
+Leave = Callable[[Clip, str, str], None]
+"""Leaves a clip to the next drive, with a code and a sentence."""
+
+_Queue = deque[tuple[Clip, datetime | None]]
+
+
+class Pool:
+    """Clips in the order in which they are to be submitted: those of one lane, and those that several may make.
+
+    Args:
+        leave: What becomes of a clip once each of its lanes has stopped.
+    """
+
+    def __init__(self, leave: Leave) -> None:
+        self._leave = leave
+        self._own: defaultdict[str, _Queue] = defaultdict(deque)
+        self._shared: _Queue = deque()
+        self._wake: dict[str, Callable[[], None]] = {}
+        self._stops: dict[str, tuple[str, str]] = {}
+
+    def join(self, lane: str, wake: Callable[[], None]) -> None:
+        """Makes a lane one of those that take clips.
+
+        Args:
+            wake: Called whenever there may be one for it.
+        """
+        self._wake[lane] = wake
+
+    def put(self, clip: Clip, not_before: datetime | None) -> None:
+        """Takes a clip in; it is left at once where all of its lanes have stopped."""
+        if self._is_lost(clip):
+            self._leave(clip, *self._stops[_lanes_of(clip)[-1]])
+            return
+        (self._shared if clip.lanes else self._own[clip.lane]).append((clip, not_before))
+        for lane in _lanes_of(clip):
+            if lane in self._wake:
+                self._wake[lane]()
+
+    def take(self, lane: str, *, now: datetime, has_place: bool, is_blocked: Callable[[Clip], bool]) -> Clip | None:
+        """The next clip for a lane, as that lane makes it; None where there is none at present.
+
+        Args:
+            has_place: Whether the lane could submit at once. Only then it takes one that another might make sooner.
+        """
+        if lane in self._stops:
+            return None
+        for queue in (self._own[lane], self._shared) if has_place else (self._own[lane],):
+            for position, (clip, not_before) in enumerate(queue):
+                is_due = not_before is None or not_before <= now
+                if is_due and lane in _lanes_of(clip) and not is_blocked(clip):
+                    del queue[position]
+                    return clip.in_lane(lane)
+        return None
+
+    def due_at(self, lane: str, *, now: datetime) -> Iterator[datetime]:
+        """The instants from which on clips that wait may be taken."""
+        for queue in (self._own[lane], self._shared):
+            yield from (at for _, at in queue if at is not None and at > now)
+
+    def stop(self, lane: str, code: str, message: str) -> None:
+        """Notes that a lane takes no more clips; those that no other lane can take are left."""
+        self._stops[lane] = code, message
+        lost = [clip for clip, _ in (*self._own.pop(lane, ()), *self._shared) if self._is_lost(clip)]
+        self._shared = deque((clip, at) for clip, at in self._shared if not self._is_lost(clip))
+        for clip in lost:
+            self._leave(clip, code, message)
+
+    def _is_lost(self, clip: Clip) -> bool:
+        return all(lane in self._stops for lane in _lanes_of(clip))
+
+
+def _lanes_of(clip: Clip) -> tuple[str, ...]:
+    return clip.lanes or (clip.lane,)
