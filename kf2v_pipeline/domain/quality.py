@@ -18,7 +18,8 @@ class Quality:
     """What one film measures. None is what could not be measured, such as the likeness to a frame that can't be read.
 
     Attributes:
-        first_frame_ssim: How like the film's first picture is to the first frame, 1 being the same (SSIM of luma).
+        first_frame_ssim: How like the film's first picture is to the first frame, 1 being the same (SSIM of luma, less
+            where edges do not lie in the same places).
         last_frame_ssim: The same of its last picture and the last frame.
         swap_margin: How much better the two frames fit as they were sent than the other way round, as a difference
             of SSIM; negative where the film seems to run backwards.
