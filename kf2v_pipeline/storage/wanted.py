@@ -57,17 +57,16 @@ class Wanted(Database):
         moved: list[int] = []
         gone: list[tuple[int, str]] = []
         with self._write(Lock.WANTED) as connection:
-            for row in _known_rows(connection, manifest, order):
-                position = order.get(row.clip_id)
+            for clip_id, fingerprint, record, *place, is_retired in _known_rows(connection, manifest, order):
+                position = order.get(clip_id)
                 if position is not None:
                     clip = clips[position]
-                    is_same_video = row.fingerprint == clip.fingerprint
-                    kinds[row.clip_id] = _kind(row, is_same_video)
-                    is_same = is_same_video and row.record == _record(clip)
-                    if not is_same or (row.manifest, row.position, row.retired_at) != (manifest, position, None):
+                    is_same_video = fingerprint == clip.fingerprint
+                    kinds[clip_id] = "new" if is_retired else "unchanged" if is_same_video else "changed"
+                    if is_retired or not is_same_video or place != [manifest, position] or record != _record(clip):
                         moved.append(position)
-                elif row.retired_at is None:
-                    gone.append((row.position, row.clip_id))
+                elif not is_retired:
+                    gone.append((place[1], clip_id))
             fresh = [position for clip_id, position in order.items() if clip_id not in kinds]
             retired = tuple(clip_id for _, clip_id in sorted(gone))
             _insert(connection, [_as_row(manifest, position, clips[position], at) for position in fresh])
@@ -129,19 +128,14 @@ class Wanted(Database):
 def _known_rows(connection: Connection, manifest: str, clip_ids: Collection[str]) -> Iterator[Any]:
     """Rows of the manifest, and then of clips that it takes over from another one."""
     table = schema.clip.c
-    query = select(table.clip_id, table.manifest, table.position, table.fingerprint, table.record, table.retired_at)
+    is_retired = table.retired_at.is_not(None)
+    query = select(table.clip_id, table.fingerprint, table.record, table.manifest, table.position, is_retired)
     seen = set()
     for row in connection.execute(query.where(table.manifest == manifest)):
-        seen.add(row.clip_id)
+        seen.add(row[0])
         yield row
     for chunk in chunks(clip_id for clip_id in clip_ids if clip_id not in seen):
         yield from connection.execute(query.where(table.clip_id.in_(chunk)))
-
-
-def _kind(row: Any, is_same: bool) -> str:
-    if row.retired_at is not None:
-        return "new"
-    return "unchanged" if is_same else "changed"
 
 
 def _as_row(manifest: str, position: int, clip: Clip, at: datetime) -> dict[str, Any]:
