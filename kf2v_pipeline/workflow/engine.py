@@ -263,9 +263,10 @@ class Engine:
             self.ledger.heartbeat(self.driver.owner, at=self.clock())
 
     async def _release(self) -> None:
-        """Gives up what is decided: all that was decided in one turn of the loop, in one transaction."""
+        """Gives up what is decided: what is decided meanwhile goes along in one transaction."""
         while True:
             await self._some_released.wait()
+            await asyncio.sleep(self.tempo.claim_every.total_seconds() / 2)  # who waits for one asks no sooner
             self._some_released.clear()
             names, self._released = self._released, []
             self.ledger.release(self.driver.owner, names)

@@ -21,6 +21,7 @@ from kf2v_pipeline.storage.ledger import Places
 from kf2v_pipeline.wan.catalog import Model
 from kf2v_pipeline.wan.client import WanClient
 from kf2v_pipeline.wan.fault import Verdict, judge
+from kf2v_pipeline.workflow.bell import Bell
 from kf2v_pipeline.workflow.brake import Brake
 from kf2v_pipeline.workflow.desk import Desk
 from kf2v_pipeline.workflow.listing import Listing
@@ -57,8 +58,8 @@ class Lane:
         self._brake = Brake(model.quota, desk.tempo.unreachable_after, desk.clock)
         self._stopped: tuple[str, str] | None = None
         self._is_ending = False
-        self._changed = asyncio.Event()
-        desk.pool.join(name, self._changed.set)
+        self._changed = Bell()
+        desk.pool.join(name, self._changed.ring)
 
     def plan(self, clip: Clip, not_before: datetime | None) -> None:
         """Takes a clip that wants an attempt."""
@@ -84,7 +85,7 @@ class Lane:
             self._unconfirmed[attempt.attempt_id] = (clip, attempt)
         else:
             self._flights[attempt.attempt_id] = (clip, attempt)
-        self._changed.set()
+        self._changed.ring()
 
     # Submit
 
@@ -136,13 +137,8 @@ class Lane:
 
     async def _wait(self, until: datetime | None) -> None:
         """Waits for a change in this lane, or for an instant."""
-        self._changed.clear()
         wait_s = None if until is None else max(0.0, (until - self._desk.clock()).total_seconds())
-        changed = asyncio.ensure_future(self._changed.wait())
-        try:
-            await asyncio.wait({changed}, timeout=wait_s)  # ``wait_for`` may swallow a cancel, before Python 3.12
-        finally:
-            changed.cancel()
+        await self._changed.wait(wait_s)
 
     async def _prepare(self, clip: Clip) -> Attempt | None:
         """Waits for a place in the quota and puts the intent on record; None where the clip is left instead."""
@@ -211,7 +207,7 @@ class Lane:
                     submitted_at=self._desk.clock(),
                 )
                 self._flights[attempt.attempt_id] = (clip, attempt)
-                self._changed.set()
+                self._changed.ring()
                 return
             if self._is_ending:
                 self._refuse_unsent(attempt, "the run was stopped before", Remedy.RETRY)
@@ -248,7 +244,7 @@ class Lane:
 
     def _hold(self, clip: Clip, attempt: Attempt) -> None:
         self._unconfirmed[attempt.attempt_id] = (clip, attempt)
-        self._changed.set()
+        self._changed.ring()
 
     def _refuse(self, clip: Clip, attempt: Attempt, error: ServiceError, verdict: Verdict) -> None:
         attempt = self._desk.record(attempt, FactKind.REFUSED, **refused(error, verdict))
@@ -260,7 +256,7 @@ class Lane:
         """Ends the clip, or plans another attempt."""
         if not self._desk.decide(clip, attempt):
             self.plan(clip, retry_at(attempt))
-        self._changed.set()
+        self._changed.ring()
 
     def _stop(self, code: str, message: str) -> None:
         """Nothing can be submitted in this lane any more; what is in flight goes on."""
@@ -268,7 +264,7 @@ class Lane:
             self._desk.notice(f"Lane {self.name} stopped: {message}", stops=True)
         self._stopped = (code, message)
         self._desk.pool.stop(self.name, code, message)
-        self._changed.set()
+        self._changed.ring()
 
     # Look
 
@@ -363,7 +359,7 @@ class Lane:
         kind, detail = fact
         attempt = self._desk.record(attempt, kind, **detail)
         self._flights.pop(attempt.attempt_id, None)
-        self._changed.set()
+        self._changed.ring()
         if attempt.state is State.SUCCEEDED:
             self._desk.collect(clip, attempt, reading.video_url)
         else:
@@ -393,6 +389,6 @@ class Lane:
             attempt = self._desk.record(attempt, decision.kind, **decision.detail)
             if attempt.state is State.SUBMITTED:
                 self._flights[attempt.attempt_id] = (clip, attempt)
-                self._changed.set()
+                self._changed.ring()
             else:
                 self._settle(clip, attempt)

@@ -184,7 +184,6 @@ def now() -> datetime:
 def test_any_reply_is_an_answer_or_an_error_of_ours(call: str) -> None:
     @settings(
         max_examples=40,
-        deadline=None,
         phases=[Phase.explicit, Phase.reuse, Phase.generate],
         suppress_health_check=list(HealthCheck),
     )

@@ -34,7 +34,6 @@ KEY = {"Authorization": "Bearer sk-x"}
 CHECKS = [not_a_server_error, content_type_conformance, response_schema_conformance, status_code_conformance]
 BRIEF = settings(
     max_examples=12,
-    deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # what fails is short already; to shrink it takes minutes
     suppress_health_check=list(HealthCheck),
 )

@@ -217,7 +217,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
         yield server
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(body=BODY, family=st.sampled_from(["image2video", "video-generation"]))
 def test_no_create_breaks_the_server(target: LocalServer, body: Any, family: str) -> None:
     content = json.dumps(body)
@@ -231,7 +231,7 @@ def test_no_create_breaks_the_server(target: LocalServer, body: Any, family: str
         assert seen.json()["output"]["task_id"] == task_id
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(content=st.binary(max_size=200))
 def test_no_bytes_break_the_server(target: LocalServer, content: bytes) -> None:
     url = f"{target.base_url}/services/aigc/image2video/video-synthesis"

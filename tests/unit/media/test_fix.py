@@ -163,7 +163,7 @@ def test_what_is_no_picture_is_left(content: bytes) -> None:
     assert fix_frame(content) is None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.sampled_from([picture("P", "GIF"), picture("CMYK", "TIFF"), picture("RGBA", "PNG"), picture("CMYK", "JPEG")]),
     st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=4)), max_size=4),

@@ -190,7 +190,7 @@ def test_a_signed_address_is_not_repeated() -> None:
     assert str(refused.value).startswith("Frame https://host/a.png: it is empty")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.sampled_from([picture(240, 240, kind) for kind in FORMATS]),
     st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=4)), max_size=4),

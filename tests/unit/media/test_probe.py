@@ -54,7 +54,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         probe(tmp_path / "a.mp4")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.floats(0, 1, exclude_max=True))
 def test_a_film_that_is_cut_off_anywhere_is_refused(make_film: MakeFilm, tmp_path: Path, part: float) -> None:
     whole = tmp_path / "whole.mp4"

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kf2v_pipeline.domain.attempt import SETTABLE, Remedy
@@ -36,7 +36,6 @@ DETAILS = st.fixed_dictionaries({}, optional={name: st.none() | values_of(name) 
 
 
 @given(DETAILS)
-@settings(deadline=None)  # a detail has up to thirty fields, and the machine may be busy
 def test_a_detail_comes_back_as_it_was_written(detail: dict[str, Any]) -> None:
     back = read_detail(write_detail(detail))
     assert back == detail

@@ -279,7 +279,6 @@ def test_the_ledger_agrees_with_its_model_whatever_happens(stories: int, url: st
         settings=settings(
             max_examples=stories,
             stateful_step_count=50,
-            deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
         ),
     )

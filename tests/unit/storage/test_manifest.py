@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kf2v_pipeline.domain.problem import Problem
@@ -436,7 +436,7 @@ def read_back(content: bytes, name: str) -> Manifest:
     return read_manifest(f"memory://round/{name}")
 
 
-ROUND_TRIP = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+ROUND_TRIP = settings(max_examples=60)
 
 
 @ROUND_TRIP

@@ -6,7 +6,7 @@ import json
 from datetime import datetime, timezone
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kf2v_pipeline.storage.layout import last_frame_path, loop_path
@@ -72,7 +72,6 @@ _values = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats()
 _rows = st.lists(st.dictionaries(st.sampled_from(["prompt", "seed", "cost", "note", "title"]), _values), max_size=4)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 @given(_rows)
 def test_every_value_comes_back_as_it_was_or_as_nothing(rows: list[dict[str, Any]]) -> None:
     if not rows:
