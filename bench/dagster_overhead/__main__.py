@@ -35,7 +35,7 @@ from rich.table import Table
 from bench.dagster_overhead.processes import cpu_s, rss_mb
 from bench.dagster_overhead.station import dagster, serving, summary, wait_for
 from kf2v_pipeline.domain.attempt import State
-from kf2v_pipeline.media.preview import inline_strip, previews
+from kf2v_pipeline.media.preview import PreviewMaker, inline_strip
 from kf2v_pipeline.media.probe import probe
 from kf2v_pipeline.orchestration.definitions import open_project
 from kf2v_pipeline.orchestration.instance import prepare_location
@@ -170,8 +170,9 @@ def look_at_film(film: Path, *, times: int = 20) -> float:
     """CPU seconds that one film takes: every picture decoded, poster, strips and loop made."""
     began_s = time.process_time()
     for _ in range(times):
-        probe(film)
-        inline_strip(previews(film).strip)
+        maker = PreviewMaker()
+        probe(film, maker.see)
+        inline_strip(maker.made().strip)
     return (time.process_time() - began_s) / times
 
 

@@ -12,6 +12,7 @@ from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.price import Money
 from kf2v_pipeline.orchestration.checks import report_video_checks
 from kf2v_pipeline.orchestration.events import what_to_do
+from kf2v_pipeline.orchestration.instance import event_log_at_hand
 from kf2v_pipeline.orchestration.interrupt import run_interruptibly
 from kf2v_pipeline.orchestration.metadata import cost_table, table
 from kf2v_pipeline.orchestration.names import DRIVE_TAG, Names
@@ -124,7 +125,8 @@ def drive_clips(
     until = project.clock() + timedelta(minutes=minutes) if minutes else None
     engine = project.engine(clips, storyteller, run_id=context.run_id, buys=buys)
     try:
-        report = run_interruptibly(engine.drive(clips, asked=batch["asked"], until=until))
+        with event_log_at_hand(context.instance, context.run_id):
+            report = run_interruptibly(engine.drive(clips, asked=batch["asked"], until=until))
     except KeyboardInterrupt:
         context.log.warning(_farewell(project, clips))
         raise

@@ -51,6 +51,7 @@ class Database:
 
     def __init__(self, engine: Engine, name: str) -> None:
         self._engine = engine
+        self._writer = _writing_engine(engine)
         self._name = name
 
     @classmethod
@@ -105,7 +106,7 @@ class Database:
         Args:
             lock: What no other transaction may do meanwhile; None for a single statement.
         """
-        with self._explained(), _writing(self._engine, lock) as connection:
+        with self._explained(), _writing(self._writer, lock) as connection:
             yield connection
 
     @contextmanager
@@ -117,9 +118,14 @@ class Database:
             raise LedgerError(f"The ledger {self._name} can't be used: {_reason(error)}.") from error
 
 
+def _writing_engine(engine: Engine) -> Engine:
+    """The same engine and its connections, whose transactions are those of writers."""
+    return engine.execution_options(kf2v_writes=True)
+
+
 @contextmanager
-def _writing(engine: Engine, lock: Lock | None) -> Iterator[Connection]:
-    with engine.execution_options(kf2v_writes=True).begin() as connection:
+def _writing(writer: Engine, lock: Lock | None) -> Iterator[Connection]:
+    with writer.begin() as connection:
         if lock is not None and connection.dialect.name == "postgresql":
             connection.execute(select(func.pg_advisory_xact_lock(int(lock))))
         yield connection
@@ -229,7 +235,7 @@ def _bring_up_to_date(engine: Engine) -> None:
     except DBAPIError as error:
         if VERSION_TABLE not in str(error.orig):
             raise
-    with _writing(engine, Lock.TABLES) as connection:
+    with _writing(_writing_engine(engine), Lock.TABLES) as connection:
         upgrade(connection)
 
 

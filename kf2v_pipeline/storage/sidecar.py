@@ -9,6 +9,7 @@ import json
 import platform
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from importlib.metadata import version
 from typing import Any, get_args, get_type_hints
 
@@ -49,9 +50,15 @@ def write_sidecar(clip: Clip, attempt: Attempt, *, request: Mapping[str, Any] | 
         "attempt": _section(attempt, _ATTEMPT),
         "task": _section(attempt, _TASK),
         "video": _section(attempt, _VIDEO),
-        "software": {"python": platform.python_version(), **{name: version(name) for name in _SOFTWARE}},
+        "software": _software(),
     }
     return f"{json.dumps(document, ensure_ascii=False, indent=2)}\n".encode("utf-8", "replace")
+
+
+@cache
+def _software() -> dict[str, str]:
+    """Versions of what makes a video into a file; they do not change while a process lives."""
+    return {"python": platform.python_version(), **{name: version(name) for name in _SOFTWARE}}
 
 
 def read_sidecar(content: bytes) -> tuple[Attempt, tuple[Fact, ...]]:
