@@ -2,15 +2,15 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# One more than processors: half of the time of the tests is waiting for processes.
-WORKERS = $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
+# More than processors: half of the time of the tests, and more of a browser's, is waiting for processes.
+WORKERS = $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + $(if $(E2E),2,1))')
 # In the order of their folders: what takes long comes first, and the many quick ones fill the end.
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 # What pip does one file after the other, on all processors; some packages ship files that are no Python of this version.
 COMPILE = $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib >/dev/null 2>&1 || true
 
-.PHONY: run test test-all check ui e2e chromium chaos bench clean lock help
+.PHONY: run test check ui e2e chromium chaos bench clean lock help
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,13 +22,8 @@ run: $(VENV)/.run ## Render data/manifest.csv on the local server: videos, table
 ui: $(VENV)/.run ## Open Dagster's web UI on the same instance: http://127.0.0.1:3000
 	$(BIN)/kf2v ui
 
-test: $(VENV)/.dev ## Run the tests
-	$(PYTEST)
-
-# The same, and the browser's proof beside them: each waits while the other works.
-test-all: WORKERS = $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 2)')
-test-all: $(VENV)/.dev
-	$(PYTEST) -m "not chaos"
+test: $(VENV)/.dev ## Run the tests; E2E=1 adds the browser's proof: each waits while the other works
+	$(PYTEST)$(if $(E2E), -m "not chaos")
 
 check: $(VENV)/.dev ## Lint, format, types and layers
 	$(BIN)/ruff check .
