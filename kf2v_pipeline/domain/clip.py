@@ -148,7 +148,9 @@ class Clip:
         if not self.lanes:
             return self
         service, _, model = lane.rpartition("/")
-        return self.evolve(service=service, model=model)
+        clip = self.evolve(service=service, model=model)
+        vars(clip)["fingerprint"] = self.fingerprint  # the very same, also one that was kept by an earlier release
+        return clip
 
     def to_record(self) -> dict[str, Any]:
         """The clip as a JSON object, which ``from_record`` reads back."""

@@ -23,8 +23,8 @@ from kf2v_pipeline.wan.client import WanClient
 from kf2v_pipeline.workflow.collect import Collector
 from kf2v_pipeline.workflow.crew import end_all
 from kf2v_pipeline.workflow.driver import dismiss_the_dead
+from kf2v_pipeline.workflow.fleet import Fleet
 from kf2v_pipeline.workflow.frames import FrameSender
-from kf2v_pipeline.workflow.lane import Lane
 from kf2v_pipeline.workflow.leftover import Leftovers, describe_end
 from kf2v_pipeline.workflow.outcome import DriveReport, Listener, Outcome, Verdict
 from kf2v_pipeline.workflow.pool import Pool
@@ -80,8 +80,6 @@ class Engine:
         self.created_tasks = 0
         self.stops: list[str] = []
         self._connect = connect
-        self._clients: dict[str, WanClient] = {}
-        self._lanes: dict[str, Lane] = {}
         self._asked: dict[str, int] = {}
         self._undecided: dict[str, Clip] = {}
         self._leftovers = Leftovers(ledger, manifest)
@@ -120,7 +118,7 @@ class Engine:
         self.ledger.enlist(self.driver, at=self.clock())
         try:
             async with AsyncExitStack() as stack:
-                self._stack = stack
+                self._fleet = Fleet(self, self._connect, self._start, stack)
                 try:
                     self._start(self._beat())
                     self._start(self._release())
@@ -331,7 +329,9 @@ class Engine:
             return
         clip = clip.in_lane(attempt.lane)
         if stands is Standing.IN_FLIGHT:
-            (await self._lane(clip)).resume(clip, attempt)
+            lane = await self._fleet.lane(clip)
+            await self._fleet.open_shared(clip)  # where the attempt fails, any of them makes the next one
+            lane.resume(clip, attempt)
         elif stands is Standing.STORED:
             await self._keep(clip, attempt)
         elif clip.clip_id in self._asked:
@@ -341,14 +341,17 @@ class Engine:
 
     async def _plan(self, clip: Clip, not_before: datetime | None) -> None:
         """Hands a clip that wants an attempt to its lane; where several may take it, any of them does."""
-        lanes = [await self._lane(clip.in_lane(name)) for name in clip.lanes or (clip.lane,)]
-        lanes[0].plan(clip, not_before)
+        lanes = await self._fleet.open_shared(clip) if clip.lanes else [await self._fleet.lane(clip)]
+        if lanes:
+            lanes[0].plan(clip, not_before)
+        else:
+            self.pool.put(clip, not_before)  # which leaves it, and says why
 
     async def _follow(self, clip_ids: Collection[str]) -> None:
         """Takes over what is left of clips that this drive holds, from before their rows changed or went."""
         for leftover in self._leftovers.follow(clip_ids, self._undecided.values()):
             try:
-                lane = await self._lane(leftover.clip)
+                lane = await self._fleet.lane(leftover.clip)
             except SettingsError as error:
                 self.notice(f"Clip {leftover.clip.clip_id} has a task that can't be looked at: {error}")
                 self._end_leftover(leftover.clip)
@@ -371,22 +374,10 @@ class Engine:
             self._end(clip, Verdict.FAILED, attempt, "VideoMissing", message)
 
     async def _restore(self, clip: Clip, attempt: Attempt) -> bool:
-        return await self.collector.restore((await self._lane(clip)).client, clip, attempt)
-
-    async def _lane(self, clip: Clip) -> Lane:
-        lane = self._lanes.get(clip.lane)
-        if lane is None:
-            client = self._clients.get(clip.service)
-            if client is None:
-                client = await self._stack.enter_async_context(self._connect(clip.service))
-                self._clients[clip.service] = client
-            lane = self._lanes[clip.lane] = Lane(self, client, clip.lane, client.service.model(clip.model))
-            self._start(lane.submit())
-            self._start(lane.look())
-        return lane
+        return await self.collector.restore((await self._fleet.lane(clip)).client, clip, attempt)
 
     async def _collect(self) -> None:
         while True:
             _, _, clip, attempt, video_url = await self._collecting.get()
-            lane = await self._lane(clip)
+            lane = await self._fleet.lane(clip)
             await self.collector.collect(self, lane.client, clip, attempt, video_url)

@@ -12,7 +12,7 @@ from types import TracebackType
 from urllib.parse import urlsplit
 
 from kf2v_pipeline.domain.address import redact
-from kf2v_pipeline.domain.attempt import Attempt
+from kf2v_pipeline.domain.attempt import OPEN_STATES, Attempt
 from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.policy import Standing, standing
 from kf2v_pipeline.domain.price import Budget
@@ -195,6 +195,8 @@ class Project:
         leftovers = self.ledger.leftovers(self.manifest_name)
         begun = (*clips, *(leftover.clip for leftover in leftovers))
         services = {clip.in_lane(lane).service for clip in begun for lane in clip.lanes or (clip.lane,)}
+        open_attempts = self.ledger.attempts(states=OPEN_STATES, manifest=self.manifest_name)
+        services |= {attempt.service for attempt in open_attempts}  # also in lanes that take no clips any more
         return Engine(
             ledger=self.ledger,
             store=self.store,

@@ -14,18 +14,20 @@ from typing import Any
 import pytest
 from integration.test_drive import QUICK, verdicts
 
-from kf2v_pipeline.domain.attempt import State
+from kf2v_pipeline.domain.attempt import Fact, FactKind, State
 from kf2v_pipeline.domain.policy import Standing
 from kf2v_pipeline.localserver.embedded import LocalServer
 from kf2v_pipeline.localserver.fault import Fault
 from kf2v_pipeline.localserver.scenario import Duration
 from kf2v_pipeline.settings import Settings
 from kf2v_pipeline.workflow.adopt import adopt_videos
+from kf2v_pipeline.workflow.driver import holding
 from kf2v_pipeline.workflow.forecast import forecast
 from kf2v_pipeline.workflow.intake import take_in_manifest
 from kf2v_pipeline.workflow.outcome import DriveReport, Silence
 from kf2v_pipeline.workflow.project import Project
 from kf2v_pipeline.workflow.tables import table_rows
+from kf2v_pipeline.workflow.tempo import Tempo
 
 FLASH, PLUS = "wan2.2-kf2v-flash", "wanx2.1-kf2v-plus"
 AUTO = {"service": "auto", "resolution": "720P"}
@@ -160,3 +162,53 @@ def test_a_forecast_spreads_over_the_lanes_and_names_the_most_that_it_costs(
     assert told.count(Standing.PLANNED) == 4
     assert told.unlearned == (f"{server.base_url}/{FLASH}", f"{server.base_url}/{PLUS}")
     assert told.cost == {"CNY": Decimal("14.00")}
+
+
+def test_a_create_that_never_landed_goes_to_the_lanes_that_there_are_now(
+    open_project: Open, start_server: Callable[..., LocalServer], write_manifest: Callable[..., Path]
+) -> None:
+    server = start_server()
+    manifest = write_manifest("a", **AUTO)
+    before = open_project(server, manifest, FLASH)
+    (clip,) = take_in_manifest(before).clips
+    with holding(before.ledger, ["a"], clock=before.clock, stale_after=before.stale_after) as hold:
+        lost = before.ledger.prepare(clip.in_lane(clip.lanes[0]), owner=hold.owner, at=before.clock())
+        detail = {"unconfirmed_at": before.clock()}
+        before.ledger.record(
+            Fact(attempt_id=lost.attempt_id, kind=FactKind.REPLY_LOST, at=before.clock(), detail=detail)
+        )
+    now = open_project(server, manifest, PLUS)
+
+    assert verdicts(drive(now, seconds=20)) == {"a": "stored"}
+    assert [(a.model, a.state) for a in now.ledger.attempts()] == [(FLASH, State.REFUSED), (PLUS, State.STORED)]
+
+
+def test_a_lane_that_can_not_be_used_any_more_holds_up_none_of_the_others(
+    open_project: Open, start_server: Callable[..., LocalServer], write_manifest: Callable[..., Path]
+) -> None:
+    server = start_server()
+    project = open_project(server, write_manifest("a", "b", "c", **AUTO), FLASH)
+    a, b, c = take_in_manifest(project).clips
+    flash, needs_key = a.lanes[0], "singapore/wan2.1-kf2v-plus"
+    lanes = ((a, (needs_key, flash)), (b, (flash, needs_key)), (c, (needs_key,)))
+    wanted = [clip.evolve(lanes=its) for clip, its in lanes]
+    project.ledger.want(project.manifest_name, wanted, at=project.clock())
+
+    report = asyncio.run(project.engine(wanted, Silence()).drive(wanted))
+
+    assert verdicts(report) == {"a": "stored", "b": "stored", "c": "left"}
+    assert report.outcomes["c"].code == "ServiceUnusable"
+
+
+def test_a_task_of_a_real_service_is_looked_for_at_its_own_pace_also_when_the_lanes_are_local_now(
+    write_manifest: Callable[..., Path], tmp_path: Path
+) -> None:
+    real, local = (f"{service}/wan2.1-kf2v-plus" for service in ("singapore", "local"))
+    settings = Settings(manifest=str(write_manifest("a", **AUTO)), home=tmp_path / "home", lanes=real, api_key="k")
+    with Project(settings, local_address=str) as project:
+        (clip,) = take_in_manifest(project).clips
+        with holding(project.ledger, ["a"], clock=project.clock, stale_after=project.stale_after) as hold:
+            project.ledger.prepare(clip.in_lane(real), owner=hold.owner, at=project.clock())
+    with Project(settings.evolve(lanes=local), local_address=str) as project:
+        take_in_manifest(project)
+        assert project.engine(list(project.wanted()), Silence()).tempo == Tempo()
