@@ -22,6 +22,7 @@ from av.video.stream import VideoStream
 
 from kf2v_pipeline.domain.aspect import Fit
 from kf2v_pipeline.errors import StorageError, VideoError
+from kf2v_pipeline.media.probe import open_film
 
 CRF, PRESET = "20", "veryfast"
 """Visually clean: 45 dB and more against the film that is cut (``python -m bench fit``)."""
@@ -80,7 +81,7 @@ def fit_film(
     try:
         if fit == "crop" and _crop_header(source, target, size, tags or {}):
             return Way.LOSSLESS
-        with av.open(source) as film, av.open(target, "w", format="mp4", options=_OPTIONS) as cut:
+        with open_film(source) as film, av.open(target, "w", format="mp4", options=_OPTIONS) as cut:
             _tag(film, cut, tags or {})
             _encode(film, cut, size, fit)
     except (FFmpegError, OSError) as error:
@@ -99,7 +100,7 @@ def read_tags(path: Path) -> dict[str, str]:
         VideoError: The file can't be read as a film.
     """
     try:
-        with av.open(path) as film:
+        with open_film(path) as film:
             return dict(film.metadata)
     except (FFmpegError, OSError) as error:
         raise VideoError(f"the file does not decode ({error.strerror})") from error
@@ -112,7 +113,7 @@ def film_size(path: Path) -> tuple[int, int]:
         VideoError: The file can't be read as a film.
     """
     try:
-        with av.open(path) as film:
+        with open_film(path) as film:
             stream = film.streams.video[0]
             return stream.codec_context.width, stream.codec_context.height
     except (FFmpegError, OSError, IndexError) as error:
@@ -121,7 +122,7 @@ def film_size(path: Path) -> tuple[int, int]:
 
 def _crop_header(source: Path, target: Path, size: tuple[int, int], tags: Mapping[str, str]) -> bool:
     """Cuts without encoding where that gives just this size; False where it does not."""
-    with av.open(source) as film:
+    with open_film(source) as film:
         stream = film.streams.video[0]
         aside, above = stream.codec_context.width - size[0], stream.codec_context.height - size[1]
         if stream.codec_context.name != "h264" or aside > MAX_ASIDE_PX or stream.codec_context.pix_fmt != "yuv420p":
@@ -170,7 +171,7 @@ def _is_the_crop(source: Path, target: Path, size: tuple[int, int], top: int) ->
 
 
 def _first_picture(path: Path) -> av.VideoFrame | None:
-    with av.open(path) as film:
+    with open_film(path) as film:
         return next(film.decode(film.streams.video[0]), None)
 
 

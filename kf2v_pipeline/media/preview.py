@@ -14,7 +14,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from PIL import Image, ImageOps
 
 from kf2v_pipeline.errors import VideoError
-from kf2v_pipeline.media.probe import pictures_of
+from kf2v_pipeline.media.probe import open_film, pictures_of
 
 POSTER_SIDE_PX = 640
 FRAME_SIDE_PX = 480
@@ -69,7 +69,7 @@ class PreviewMaker:
         self._last = 0
         self._found: dict[int, Image.Image] = {}
         self._final: av.VideoFrame | None = None
-        self._error: FFmpegError | None = None
+        self._error: Exception | None = None
 
     @property
     def has_seen(self) -> bool:
@@ -90,7 +90,7 @@ class PreviewMaker:
         if number == 0 or number in self._wanted:
             try:
                 self._found[number] = _image(picture, self._shrink, whole=number == 0)
-            except FFmpegError as error:
+            except Exception as error:  # noqa: BLE001  # an odd film leads libraries to any error, and it is paid for
                 self._error = error
 
     def made(self) -> Previews:
@@ -101,13 +101,13 @@ class PreviewMaker:
         """
         if self._final is None:
             raise VideoError("the file holds no picture")
+        if self._error is not None:
+            raise VideoError(f"its pictures can't be converted ({self._error})")
         try:
             final = self._found[0] if self._last == 0 else _image(self._final, self._shrink, whole=False)
-        except FFmpegError as error:
-            self._error = error
-        if self._error is not None:
-            raise VideoError(f"the pictures can't be converted ({self._error.strerror})")
-        return _previews({number: self._found.get(number, final) for number in _numbers(self._last)})
+            return _previews({number: self._found.get(number, final) for number in _numbers(self._last)})
+        except Exception as error:
+            raise VideoError(f"its pictures can't be converted ({error})") from error
 
 
 def previews(path: Path) -> Previews:
@@ -118,7 +118,7 @@ def previews(path: Path) -> Previews:
     """
     maker = PreviewMaker()
     try:
-        with av.open(path) as container:
+        with open_film(path) as container:
             for number, picture in enumerate(pictures_of(container)):
                 maker.see(number, container.streams.video[0].frames, picture)
     except (FFmpegError, OSError) as error:

@@ -53,10 +53,20 @@ def probe(path: Path, see: See | None = None) -> Film:
     """
     try:
         size_bytes = _check_boxes(path)
-        with av.open(path) as container:
+        with open_film(path) as container:
             return _decode(container, size_bytes, see)
     except (FFmpegError, OSError) as error:
         raise VideoError(f"the file does not decode ({error.strerror})") from error
+
+
+def open_film(path: Path) -> InputContainer:
+    """Opens a film, also one whose tags are no UTF-8: what they say in another encoding is shown as well as it can be.
+
+    Raises:
+        FFmpegError: It is no film.
+        OSError: It can't be read.
+    """
+    return av.open(path, metadata_errors="replace")
 
 
 def pictures_of(container: InputContainer) -> Iterator[av.VideoFrame]:

@@ -14,7 +14,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from kf2v_pipeline.media.probe import pictures_of
+from kf2v_pipeline.media.probe import open_film, pictures_of
 
 Luma = NDArray[np.uint8]
 """Brightness of limited range, 16 is black and 235 is white: ``(height, width)``, or pictures of it as a first axis."""
@@ -82,7 +82,7 @@ _NOTHING = Reel(
 def read_reel(path: Path) -> Reel:
     """Reads all of a film once; a file that is no film gives a reel without pictures."""
     try:
-        with av.open(path) as container:
+        with open_film(path) as container:
             return _read(container) if container.streams.video else _NOTHING
     except (FFmpegError, OSError):
         return _NOTHING

@@ -227,6 +227,8 @@ def _inspect(path: Path, maker: PreviewMaker) -> tuple[dict[str, Any], VideoErro
         return detail | _facts_of(probe(path, maker.see)), None
     except VideoError as error:
         return detail, error
+    except Exception as error:  # noqa: BLE001  # an odd film leads libraries to any error, and it is paid for
+        return detail, VideoError(f"the file can't be looked at ({error})")
 
 
 def _start_byte(part: Path) -> int:

@@ -152,3 +152,12 @@ def test_a_film_is_looked_at_and_its_pictures_are_made_in_one_pass(make_film: Ma
     film, maker = make_film("a.mp4", size=(160, 120), frames=41), PreviewMaker()
     assert probe(film, maker.see).frames == 41
     assert maker.made() == previews(film)
+
+
+def test_a_film_that_no_picture_format_can_show_is_refused_like_one_that_is_no_film(make_film: MakeFilm) -> None:
+    path, maker = make_film("a.mp4", size=(4096, 16)), PreviewMaker()
+    assert probe(path, maker.see).frames == 10
+    with pytest.raises(VideoError, match="can't be converted"):
+        maker.made()
+    with pytest.raises(VideoError, match="can't be converted"):
+        previews(path)

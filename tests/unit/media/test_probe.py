@@ -12,7 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kf2v_pipeline.errors import VideoError
+from kf2v_pipeline.media.fit import film_size
+from kf2v_pipeline.media.preview import previews
 from kf2v_pipeline.media.probe import Film, probe
+from kf2v_pipeline.media.reel import read_reel
 
 MakeFilm = Callable[..., Path]
 
@@ -103,3 +106,16 @@ def test_a_file_with_sound_alone_is_refused(tmp_path: Path) -> None:
         container.mux(tones.encode())
     with pytest.raises(VideoError, match="no video stream"):
         probe(path)
+
+
+def test_a_film_whose_tags_are_no_utf_8_is_like_any_other(make_film: MakeFilm) -> None:
+    path = make_film("a.mp4", frames=10)
+    content = path.read_bytes()
+    assert content.count(b"Lavf") == 1  # the tag "encoder"
+    path.write_bytes(content.replace(b"Lavf", "标识".encode("gbk")))
+    with pytest.raises(UnicodeDecodeError), av.open(path):
+        pass
+    assert probe(path).frames == 10
+    assert len(read_reel(path).pictures) == 10
+    assert previews(path).poster
+    assert film_size(path) == (96, 64)
