@@ -103,8 +103,12 @@ def amounts(money: Mapping[str, Any]) -> str:
 
 def _film(clip: Clip, store: Store) -> dg.MarkdownMetadataValue | None:
     try:
-        return dg.MetadataValue.md(inline_strip(store.read_bytes(strip_path(clip.clip_id, clip.fingerprint))))
+        strip = store.read_bytes(strip_path(clip.clip_id, clip.fingerprint))
     except StorageError:
+        return None
+    try:
+        return dg.MetadataValue.md(inline_strip(strip))
+    except Exception:  # noqa: BLE001  # half a picture, as a power cut may leave it, leads Pillow to any error
         return None
 
 

@@ -69,7 +69,7 @@ def build_gallery(store: Store, rows: Iterable[Row], *, title: str, rejected: Se
     Raises:
         StorageError: The page can't be written. A picture that can't be made is left out, with a warning in the log.
     """
-    there = set(store.sizes(PREVIEWS))
+    there = {path for path, size_bytes in store.sizes(PREVIEWS).items() if size_bytes}  # none: a power cut emptied it
     before, older = _read_chunk_names(store)
     summary = Summary()
     chunks: list[tuple[str, int]] = []

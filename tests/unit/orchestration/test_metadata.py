@@ -16,6 +16,7 @@ from kf2v_pipeline.domain.clip import Clip, Frame
 from kf2v_pipeline.domain.price import Money
 from kf2v_pipeline.orchestration.events import what_to_do
 from kf2v_pipeline.orchestration.metadata import CELL_CHARS, amounts, clip_metadata, cost_table, table, video_metadata
+from kf2v_pipeline.storage.layout import strip_path
 from kf2v_pipeline.storage.store import Store
 from kf2v_pipeline.workflow.project import utc_now
 
@@ -62,6 +63,14 @@ def test_a_video_without_a_strip_shows_everything_else(tmp_path: Path) -> None:
     assert shown["cost"] == 0.5
     assert text_of(shown["path"]) == f"{tmp_path}/videos/a/f.mp4"
     assert text_of(shown["gallery"]) == f"file://{tmp_path}/gallery/index.html#a"
+
+
+@pytest.mark.parametrize("content", [b"", bytes(9), b"\xff\xd8\xff\xe0 half a picture"])
+def test_a_strip_that_a_power_cut_left_broken_is_left_out(tmp_path: Path, content: bytes) -> None:
+    store = Store.open(str(tmp_path))
+    store.write_bytes(strip_path("a", clip().fingerprint), content)
+    shown = video_metadata(clip(), attempt(state=State.STORED, video_path="videos/a/f.mp4"), store, None)
+    assert "film" not in shown
 
 
 def test_costs_are_added_up_by_model_and_never_across_currencies() -> None:

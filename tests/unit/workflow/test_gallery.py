@@ -173,6 +173,14 @@ def test_what_a_process_that_died_left_unmade_of_a_films_pictures_is_made(store:
     assert store.exists(loop_path("a", FINGERPRINT))
 
 
+def test_a_picture_that_a_power_cut_emptied_is_made_anew(store: Store, make_film: MakeFilm) -> None:
+    store.put_file(make_film("film.mp4"), video_path("a", FINGERPRINT))
+    built(store, a_stored_row())
+    store.write_bytes(poster_path("a", FINGERPRINT), b"")
+    built(store, a_stored_row())
+    assert store.read_bytes(poster_path("a", FINGERPRINT))
+
+
 class CountingFileSystem(MemoryFileSystem):
     """Files in memory, and how often each kind of question was asked of them."""
 
