@@ -58,12 +58,14 @@ def build_sensors(settings: Settings, names: Names, jobs: Jobs, open_project: Op
         job_name=jobs.refresh_manifest.name,
         minimum_interval_seconds=30,
         default_status=status,
-        description="Reads the manifest when its file changed: new, changed and removed rows.",
+        description="Reads the manifest when its file, or KF2V_LANES, changed: new, changed and removed rows.",
     )
     def manifest_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         found = token(settings.manifest)
         if found is None:
             return dg.SkipReason("The manifest is not there, or its store does not tell when it changes.")
+        if settings.lanes:  # its rows are given their lanes where it is read
+            found = f"{found} {','.join(settings.lane_names)}"
         if found == context.cursor:
             return dg.SkipReason("The manifest did not change.")
         return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=found)

@@ -89,6 +89,20 @@ def test_the_manifest_sensor_asks_for_a_run_only_when_the_file_changed(
     assert len(deployment.tick("manifest_sensor", first.cursor).run_requests) == 1
 
 
+def test_the_manifest_is_read_again_where_other_lanes_may_make_its_clips(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    server, manifest = start_server(), write_manifest("a", service="auto")
+    flash, plus = (f"{server.base_url}/{model}" for model in ("wan2.2-kf2v-flash", "wanx2.1-kf2v-plus"))
+    deployment = deploy(server, manifest, lanes=flash)
+    first = deployment.tick("manifest_sensor")
+    assert isinstance(deployment.tick("manifest_sensor", first.cursor), dg.SkipReason)
+
+    answer = deploy(server, manifest, lanes=f"{flash},{plus}").tick("manifest_sensor", first.cursor)
+
+    assert len(answer.run_requests) == 1
+
+
 @pytest.mark.parametrize(("service", "status"), [("local", "RUNNING"), ("http://127.0.0.1:9/api/v1", "STOPPED")])
 def test_sensors_are_on_only_where_nothing_can_be_spent(service: str, status: str) -> None:
     definitions = build_definitions(Settings(service=service))
