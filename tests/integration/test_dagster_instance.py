@@ -41,7 +41,7 @@ def test_render_runs_are_held_back_by_their_tag_and_dead_workers_alone_are_start
         assert instance.run_monitoring_enabled
 
 
-def test_the_files_of_a_runs_events_stay_open_while_it_drives(blank_instance: Path) -> None:
+def test_the_files_of_a_runs_events_stay_open_while_it_drives(tmp_path: Path) -> None:
     found: dict[str, list[str]] = {}
 
     @dg.op
@@ -60,7 +60,7 @@ def test_the_files_of_a_runs_events_stay_open_while_it_drives(blank_instance: Pa
     def write() -> None:
         work()
 
-    with open_instance(blank_instance) as instance:
+    with open_instance(tmp_path) as instance:
         run = write.execute_in_process(instance=instance).dagster_run
     assert found == {"before": [], "meanwhile": sorted(["index.db", f"{run.run_id}.db"]), "afterwards": []}
 

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from threading import Thread
 from types import FrameType
 from typing import Any
@@ -17,6 +18,14 @@ from kf2v_pipeline.orchestration.interrupt import hearing_interrupts, run_interr
 
 LONG_S = 20
 """Never waited for, unless an interrupt was lost."""
+
+
+@pytest.fixture(autouse=True)
+def _as_in_a_terminal() -> Iterator[None]:
+    """Hears interrupts, also where the tests were started in the background of a script, which ignores them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 class Interrupting:
