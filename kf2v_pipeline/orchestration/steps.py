@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import dagster as dg
+from sqlalchemy.exc import IntegrityError
 
 from kf2v_pipeline.domain.attempt import State
 from kf2v_pipeline.domain.clip import Clip, digest_of
@@ -108,10 +109,19 @@ def _digest(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _add_partitions(context: Context, names: Names, plan: Plan) -> None:
-    known = set(context.instance.get_dynamic_partitions(names.of("clips")))
-    new = [clip.clip_id for clip in plan.clips if clip.clip_id not in known]
-    if new:
-        context.instance.add_dynamic_partitions(names.of("clips"), new)
+    """Adds partitions for new clips; another process that reads the same manifest may add them at the same moment."""
+    for is_last_try in (False, False, True):
+        known = set(context.instance.get_dynamic_partitions(names.of("clips")))
+        new = [clip.clip_id for clip in plan.clips if clip.clip_id not in known]
+        if not new:
+            return
+        try:
+            context.instance.add_dynamic_partitions(names.of("clips"), new)
+        except IntegrityError:  # Dagster looks what is there, and then writes (1.13, ``SqlEventLogStorage``)
+            if is_last_try:
+                raise
+        else:
+            return
 
 
 def _retire_partitions(context: Context, names: Names, project: Project) -> None:

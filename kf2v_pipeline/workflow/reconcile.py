@@ -6,7 +6,7 @@ prompt, which is only told of a task that succeeded (vendor page, "Step 2", ``or
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -59,8 +59,9 @@ def reconcile(
     A task is adopted by evidence (it succeeded, and of all attempts only this one has its prompt), or by elimination
     (after the grace period one attempt and one task, which ended without a video, are left for each other). Where
     ``list`` showed nothing in time, the create never landed. Where two attempts could have made the same task, nothing
-    is decided here: pictures may tell (``workflow.twins``). After a day the service has forgotten, and what is
-    undecided is given up.
+    is decided here, since pictures may tell (``workflow.twins``); but where all such tasks failed or were canceled,
+    each attempt takes one, or never landed: either way nothing was paid. After a day the service has forgotten, and
+    what is undecided is given up.
 
     Args:
         attempts: Unconfirmed attempts of one lane.
@@ -71,32 +72,61 @@ def reconcile(
         others: Attempts of the same lane that are not to be decided here and may have made a candidate all the same:
             those that are being sent, and those that other drives hold.
     """
+    open_attempts = sorted(attempts, key=lambda attempt: (attempt.prepared_at, attempt.attempt_id))
+    free = sorted(candidates, key=lambda candidate: candidate.task.task_id)  # which of the free ones is all the same
     decisions: list[Decision] = []
-    open_attempts = sorted(attempts, key=lambda attempt: attempt.prepared_at)
-    free = list(candidates)
+    undecided = len(open_attempts) + 1
+    while len(open_attempts) < undecided:  # what is decided of one may decide another
+        undecided = len(open_attempts)
+        decisions += _by_evidence(open_attempts, free, others)
+        due = [attempt for attempt in open_attempts if now >= _grace_ends_at(attempt, grace)]
+        if is_complete:
+            decisions += _by_elimination(open_attempts, free, others, due=due, now=now)
+        for attempt in [each for each in due if each in open_attempts and now >= each.prepared_at + TASK_LIFE]:
+            decisions.append(_given_up(attempt))
+            open_attempts.remove(attempt)
+    return decisions
+
+
+def _by_evidence(open_attempts: list[Attempt], free: list[Candidate], others: Sequence[Attempt]) -> Iterator[Decision]:
+    """Takes those attempts out whose task succeeded and could be nobody else's, and their tasks."""
     for attempt in list(open_attempts):
         proofs = [c for c in free if may_be_proved(attempt, c)]
         makers = [other for other in (*open_attempts, *others) if any(fits(other, c) for c in proofs)]
         if len(proofs) == 1 and [maker for maker in makers if same_prompt(maker, attempt)] == [attempt]:
-            decisions.append(adopt(attempt, proofs[0]))
             open_attempts.remove(attempt)
             free.remove(proofs[0])
-    for attempt in list(open_attempts):
-        if now < _grace_ends_at(attempt, grace):
+            yield adopt(attempt, proofs[0])
+
+
+def _by_elimination(
+    open_attempts: list[Attempt],
+    free: list[Candidate],
+    others: Sequence[Attempt],
+    *,
+    due: Sequence[Attempt],
+    now: datetime,
+) -> Iterator[Decision]:
+    """Takes those attempts out that made no task, or one that ended without a video, and their tasks.
+
+    Args:
+        due: Attempts whose grace is over.
+    """
+    for attempt in due:
+        if attempt not in open_attempts:
             continue
         fitting = [c for c in free if _may_be_of(attempt, c)]
         contenders = [other for other in (*open_attempts, *others) if any(_may_be_of(other, c) for c in fitting)]
-        if is_complete and not fitting and now < attempt.prepared_at + TASK_LIFE - AFTER:
-            decisions.append(_never_landed(attempt))
-            open_attempts.remove(attempt)
-        elif is_complete and len(fitting) == 1 and contenders == [attempt] and fitting[0].reading is not None:
-            decisions.append(adopt(attempt, fitting[0]))
-            open_attempts.remove(attempt)
+        is_alone = len(fitting) == 1 and contenders == [attempt] and fitting[0].reading is not None
+        is_free = bool(fitting) and all(map(_costs_nothing, fitting)) and all(other in due for other in contenders)
+        if is_alone or is_free:
             free.remove(fitting[0])
-        elif now >= attempt.prepared_at + TASK_LIFE:
-            decisions.append(_given_up(attempt))
-            open_attempts.remove(attempt)
-    return decisions
+            yield adopt(attempt, fitting[0])
+        elif not fitting and now < attempt.prepared_at + TASK_LIFE - AFTER:
+            yield _never_landed(attempt)
+        else:
+            continue
+        open_attempts.remove(attempt)
 
 
 def _grace_ends_at(attempt: Attempt, grace: timedelta) -> datetime:
@@ -114,6 +144,11 @@ def fits(attempt: Attempt, candidate: Candidate) -> bool:
 
 def _may_be_of(attempt: Attempt, candidate: Candidate) -> bool:
     return fits(attempt, candidate) and not contradicts(attempt, candidate)
+
+
+def _costs_nothing(candidate: Candidate) -> bool:
+    """Whether the task ended without a bill, whoever made it (vendor page, "Billing": failed tasks are free)."""
+    return candidate.reading is not None and candidate.reading.status in (TaskStatus.FAILED, TaskStatus.CANCELED)
 
 
 def echo_of(text: str | None) -> str:

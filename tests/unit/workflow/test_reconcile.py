@@ -239,3 +239,36 @@ def test_a_task_that_another_create_may_have_made_is_not_adopted_without_its_pro
 def test_an_attempt_of_another_hour_is_no_rival_for_a_task() -> None:
     earlier = make_attempt("b", at=NOON - timedelta(hours=1))
     assert decide([make_attempt("a"), earlier], [make_candidate()])["a"] is FactKind.FOUND
+
+
+FAILED = {"status": TaskStatus.FAILED}
+
+
+def test_failed_tasks_are_shared_out_among_the_creates_that_may_have_made_them_since_they_cost_nothing() -> None:
+    attempts = [make_attempt("a"), make_attempt("b", prompt=PROMPTS[1])]
+    one, two = make_candidate("t", **FAILED), make_candidate("u", **FAILED)
+    assert decide(attempts, [one]) == {"a": FactKind.FOUND, "b": FactKind.NEVER_LANDED}
+    assert decide(attempts, [one, two]) == {"a": FactKind.FOUND, "b": FactKind.FOUND}
+    assert decide(attempts[:1], [one, two]) == {"a": FactKind.FOUND}
+
+
+def test_failed_tasks_are_not_shared_out_while_one_that_may_have_made_them_can_still_turn_up() -> None:
+    young = replace(make_attempt("b", prompt=PROMPTS[1]), unconfirmed_at=LATER)
+    assert decide([make_attempt("a"), young], [make_candidate("t", **FAILED)]) == {}
+
+
+def test_a_task_that_still_runs_beside_a_failed_one_keeps_both_creates_waiting() -> None:
+    attempts = [make_attempt("a"), make_attempt("b", prompt=PROMPTS[1])]
+    running = make_candidate("u", status=TaskStatus.RUNNING)
+    assert decide(attempts, [make_candidate("t", **FAILED), running]) == {}
+
+
+def test_failed_tasks_that_another_drives_create_may_have_made_are_left_alone() -> None:
+    decisions = reconcile(
+        [make_attempt("a")],
+        [make_candidate("t", **FAILED)],
+        now=LATER,
+        grace=GRACE,
+        others=[make_attempt("b", prompt=PROMPTS[1])],
+    )
+    assert decisions == []
