@@ -16,6 +16,7 @@ import s3fs
 from moto.server import ThreadedMotoServer
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
+from waiting import wait_for
 
 from kf2v_pipeline.domain.problem import Problem
 from kf2v_pipeline.storage.layout import GALLERY, video_path
@@ -266,8 +267,12 @@ def test_the_page_is_dark_or_light_as_the_system_is_until_somebody_switches_it(
     assert page.evaluate(shade) == scheme
     page.get_by_role("button", name="Dark or light").click()
     assert page.evaluate(shade) == other
-    page.reload()
-    assert page.evaluate(shade) == other
+
+    def is_kept() -> bool:  # the browser hands it to the next page a moment after it was set
+        page.reload()
+        return bool(page.evaluate(shade) == other)
+
+    wait_for("the choice is kept", is_kept, within_s=30)
 
 
 def test_a_page_whose_data_was_removed_says_so(folder: Path, tmp_path: Path, window: Callable[..., Page]) -> None:
