@@ -23,9 +23,9 @@ from typing import Any
 
 from PIL import Image
 from rich.console import Console
-from rich.table import Table
 from sqlalchemy import insert
 
+from bench import figures_table
 from kf2v_pipeline.domain.attempt import Attempt, State
 from kf2v_pipeline.localserver.embedded import LocalServer
 from kf2v_pipeline.localserver.scenario import Duration, Scenario
@@ -131,9 +131,8 @@ def main() -> None:
     if given.fly:
         print(json.dumps(fly(given.fly, given.folder, given.tasks, given.seconds, learned=given.learned)))
         return
-    table = Table(title=f"One process, {given.tasks:,} tasks in flight, nothing ends")
-    for column in ("", "RSS", "of one core", "CPU to submit a clip"):
-        table.add_column(column, justify="right" if column else "left")
+    title = f"One process, {given.tasks:,} tasks in flight, nothing ends"
+    table = figures_table(title, "", "RSS", "of one core", "CPU to submit a clip")
     for name, learned in (("idle", False), ("due", True)):
         figures = in_a_process(given.tasks, given.seconds, learned=learned)
         table.add_row(name, f"{figures['rss_mb']:.0f} MB", f"{figures['core']:.1%}", f"{figures['submit_ms']:.1f} ms")

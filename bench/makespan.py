@@ -20,7 +20,6 @@ from pathlib import Path
 from statistics import mean, median
 
 from rich.console import Console
-from rich.table import Table
 
 from bench.frontier import least_mean_s, most_soon
 
@@ -28,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "unit" / "workflow"
 
 from simulation import MIDNIGHT, SERVICE, Night
 
+from bench import figures_table
 from kf2v_pipeline.wan.catalog import Quota
 
 CLIPS = 200
@@ -109,8 +109,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     seed = parser.parse_args().seed
-    table = Table(title=f"{CLIPS} clips, lognormal 60 to 300 s, simulated service, seed {seed}")
-    columns = (
+    table = figures_table(
+        f"{CLIPS} clips, lognormal 60 to 300 s, simulated service, seed {seed}",
         "",
         "makespan",
         "x lower bound",
@@ -120,8 +120,6 @@ def main() -> None:
         "median",
         "at best",
     )
-    for column in columns:
-        table.add_column(column, justify="right" if column else "left")
     for places in (2, 5):
         for queues in (True, False):
             mode = f"C={places}, {'queues' if queues else 'rejects'}"

@@ -40,8 +40,8 @@ import httpx
 from dashscope.aigc.video_synthesis import VideoSynthesis
 from PIL import Image
 from rich.console import Console
-from rich.table import Table
 
+from bench import figures_table
 from bench.duplicates import data_uri
 from bench.makespan import lower_bound_s, no_delay_s
 from kf2v_pipeline.domain.attempt import FactKind
@@ -267,8 +267,8 @@ def main() -> None:
     if given.serve:
         serve(given.serve, Scenario.from_mapping(given.scenario))
         return
-    table = Table(title=f"{given.clips} clips, lognormal 60 to 300 s, real local server {given.speed:g} times as fast")
-    columns = (
+    table = figures_table(
+        f"{given.clips} clips, lognormal 60 to 300 s, real local server {given.speed:g} times as fast",
         "",
         "makespan",
         "x lower bound",
@@ -278,8 +278,6 @@ def main() -> None:
         "end to seen, median",
         "then real time",
     )
-    for column in columns:
-        table.add_column(column, justify="right" if column else "left")
     for places in given.places:
         for surplus in ("queue", "reject"):
             for name, way in (("ours", ours), ("SDK in C threads", sdk_in_threads)):

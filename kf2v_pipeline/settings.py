@@ -102,7 +102,7 @@ class Settings:
     @property
     def lane_names(self) -> tuple[str, ...]:
         """The lanes for ``service: auto``, each once, in the order in which they are named."""
-        return tuple(dict.fromkeys(name.strip() for name in self.lanes.split(",") if name.strip()))
+        return _names_in(self.lanes)
 
     @property
     def dagster_home(self) -> Path:
@@ -170,8 +170,12 @@ def _choice(name: str, value: object, choices: Mapping[str, object]) -> object:
     return choices[written]
 
 
+def _names_in(lanes: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(filter(None, map(str.strip, lanes.split(",")))))
+
+
 def _check_lanes(lanes: str) -> None:
-    for name in filter(None, map(str.strip, lanes.split(","))):
+    for name in _names_in(lanes):
         service, _, model = name.rpartition("/")
         if not service or not model:
             fix = "write service/model, such as singapore/wan2.2-kf2v-flash"

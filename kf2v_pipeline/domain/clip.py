@@ -115,6 +115,11 @@ class Clip:
         """Name of the quota that this clip uses, such as ``singapore/wan2.2-kf2v-flash``."""
         return f"{self.service}/{self.model}"
 
+    @property
+    def possible_lanes(self) -> tuple[str, ...]:
+        """The lanes that may make it: one, unless its author leaves that open."""
+        return self.lanes or (self.lane,)
+
     @cached_property
     def fingerprint(self) -> str:
         """Digest of everything that changes the bill or the picture, 64 hex digits.

@@ -125,6 +125,9 @@ def _by_name(*checks: Check) -> Mapping[str, Check]:
     return MappingProxyType({check.name: check for check in checks})
 
 
+LIKE_FRAME = 0.7
+"""How like its frame a picture must be at least (``docs/quality.md``)."""
+
 CHECKS: Mapping[str, Check] = _by_name(
     Check(
         name="conformity",
@@ -137,7 +140,7 @@ CHECKS: Mapping[str, Check] = _by_name(
     Check(
         name="first_frame",
         fields=("first_frame_ssim",),
-        threshold=0.7,
+        threshold=LIKE_FRAME,
         at_least=True,
         severity=Severity.WARN,
         sentence="The film does not begin with its first frame.",
@@ -145,7 +148,7 @@ CHECKS: Mapping[str, Check] = _by_name(
     Check(
         name="last_frame",
         fields=("last_frame_ssim",),
-        threshold=0.7,
+        threshold=LIKE_FRAME,
         at_least=True,
         severity=Severity.WARN,
         sentence="The film does not end with its last frame.",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-LIKE = 0.7
-"""How like its frames a film's less like end must be (SSIM): what the checks of stored films ask for, too."""
+from kf2v_pipeline.domain.quality import LIKE_FRAME
 
 CLEAR = 0.2
 """How much more like than to anything else: films of other frames are further off by far (``docs/quality.md``)."""
@@ -29,6 +28,6 @@ def pair_up(likeness: Mapping[tuple[str, str], float | None]) -> dict[str, str]:
             for (other_attempt, other_task), other in likeness.items()
             if (other_attempt == attempt_id) != (other_task == task_id)
         ]
-        if value is not None and value >= LIKE and all(r is not None and r <= value - CLEAR for r in rivals):
+        if value is not None and value >= LIKE_FRAME and all(r is not None and r <= value - CLEAR for r in rivals):
             pairs[attempt_id] = task_id
     return pairs

@@ -307,6 +307,22 @@ def _installation(url: str) -> str:
 
 
 @contextmanager
+def scratch_film(folder: Path) -> Iterator[Path]:
+    """Where a film of this machine may be made for a while; it is removed in the end, and swept if the process dies.
+
+    Raises:
+        OSError: The folder can't be made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{COPY_PREFIX}{uuid4().hex}.mp4"
+    try:
+        yield path
+    finally:
+        with suppress(OSError):  # it is only in the way
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
 def _replacing(path: Path, *, lasting: bool = True) -> Iterator[Path]:
     """A temporary name that takes the file's place once it is safely on disk; gone again if that fails."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
 
 from kf2v_pipeline.domain.aspect import DEFAULT_FIT, FITS, Fit, cut_size
 from kf2v_pipeline.domain.attempt import Attempt, State
@@ -22,7 +21,7 @@ from kf2v_pipeline.media.fit import SOURCE_TAG, film_size, fit_film, read_tags
 from kf2v_pipeline.media.quality import Promise, measure_film
 from kf2v_pipeline.storage.layout import cut_path
 from kf2v_pipeline.storage.ledger import Cut, Ledger
-from kf2v_pipeline.storage.store import COPY_PREFIX, Store
+from kf2v_pipeline.storage.store import Store, scratch_film
 from kf2v_pipeline.wan.service import Service
 from kf2v_pipeline.workflow.frames import Column, FrameSender
 from kf2v_pipeline.workflow.seal import SealedAddresses
@@ -150,7 +149,7 @@ class Finisher:
             return Cut(aspect=aspect, fit=fit, cut_path=attempt.video_path, width=goal[0], height=goal[1])
         place = cut_path(clip.clip_id, clip.fingerprint, aspect, fit)
         if not self._has_cut(place, attempt, goal):
-            with self._scratch() as target:
+            with scratch_film(self.folder) as target:
                 fit_film(path, target, size=goal, fit=fit, tags={SOURCE_TAG: attempt.sha256 or ""})
                 self.store.put_file(target, place)
         return Cut(aspect=aspect, fit=fit, cut_path=place, width=goal[0], height=goal[1])
@@ -164,15 +163,6 @@ class Finisher:
                 return read_tags(path).get(SOURCE_TAG) == attempt.sha256 and film_size(path) == goal
             except VideoError:
                 return False
-
-    @contextmanager
-    def _scratch(self) -> Iterator[Path]:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{COPY_PREFIX}{uuid4().hex}.mp4"
-        try:
-            yield path
-        finally:
-            path.unlink(missing_ok=True)
 
 
 def fit_of(clip: Clip) -> Fit:

@@ -39,10 +39,10 @@ class Pool:
     def put(self, clip: Clip, not_before: datetime | None) -> None:
         """Takes a clip in; it is left at once where all of its lanes have stopped."""
         if self._is_lost(clip):
-            self._leave(clip, *self._stops[_lanes_of(clip)[-1]])
+            self._leave(clip, *self._stops[clip.possible_lanes[-1]])
             return
         (self._shared if clip.lanes else self._own[clip.lane]).append((clip, not_before))
-        for lane in _lanes_of(clip):
+        for lane in clip.possible_lanes:
             if lane in self._wake:
                 self._wake[lane]()
 
@@ -57,7 +57,7 @@ class Pool:
         for queue in (self._own[lane], self._shared) if has_place else (self._own[lane],):
             for position, (clip, not_before) in enumerate(queue):
                 is_due = not_before is None or not_before <= now
-                if is_due and lane in _lanes_of(clip) and not is_blocked(clip):
+                if is_due and lane in clip.possible_lanes and not is_blocked(clip):
                     del queue[position]
                     return clip.in_lane(lane)
         return None
@@ -76,8 +76,4 @@ class Pool:
             self._leave(clip, code, message)
 
     def _is_lost(self, clip: Clip) -> bool:
-        return all(lane in self._stops for lane in _lanes_of(clip))
-
-
-def _lanes_of(clip: Clip) -> tuple[str, ...]:
-    return clip.lanes or (clip.lane,)
+        return all(lane in self._stops for lane in clip.possible_lanes)

@@ -192,11 +192,10 @@ class Project:
         Args:
             buys: Whether the drive may create tasks; else it only finishes what was begun.
         """
-        leftovers = self.ledger.leftovers(self.manifest_name)
-        begun = (*clips, *(leftover.clip for leftover in leftovers))
-        services = {clip.in_lane(lane).service for clip in begun for lane in clip.lanes or (clip.lane,)}
-        open_attempts = self.ledger.attempts(states=OPEN_STATES, manifest=self.manifest_name)
-        services |= {attempt.service for attempt in open_attempts}  # also in lanes that take no clips any more
+        services = {lane.rpartition("/")[0] for clip in clips for lane in clip.possible_lanes}
+        # Also of clips whose rows changed since, and in lanes that take no clips any more.
+        begun = self.ledger.attempts(states=OPEN_STATES, manifest=self.manifest_name)
+        services |= {attempt.service for attempt in begun}
         return Engine(
             ledger=self.ledger,
             store=self.store,

@@ -161,15 +161,6 @@ def same_prompt(one: Attempt, other: Attempt) -> bool:
     return echo_of(one.prompt) == echo_of(other.prompt)
 
 
-def _proves(attempt: Attempt, candidate: Candidate) -> bool:
-    reading = candidate.reading
-    return (
-        reading is not None
-        and reading.status is TaskStatus.SUCCEEDED
-        and echo_of(reading.orig_prompt) == echo_of(attempt.prompt)
-    )
-
-
 def contradicts(attempt: Attempt, candidate: Candidate) -> bool:
     """Whether the task says of itself that it was made from another prompt."""
     reading = candidate.reading
@@ -183,7 +174,13 @@ def contradicts(attempt: Attempt, candidate: Candidate) -> bool:
 
 def may_be_proved(attempt: Attempt, candidate: Candidate) -> bool:
     """Whether the task has a video, and time and prompt of the attempt; of twins that is true for each."""
-    return fits(attempt, candidate) and _proves(attempt, candidate)
+    reading = candidate.reading
+    return (
+        fits(attempt, candidate)
+        and reading is not None
+        and reading.status is TaskStatus.SUCCEEDED
+        and echo_of(reading.orig_prompt) == echo_of(attempt.prompt)
+    )
 
 
 def adopt(attempt: Attempt, candidate: Candidate) -> Decision:

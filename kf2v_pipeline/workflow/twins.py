@@ -8,9 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 
@@ -21,7 +19,7 @@ from kf2v_pipeline.domain.twins import pair_up
 from kf2v_pipeline.errors import ServiceError, TransportError, VideoError
 from kf2v_pipeline.media.likeness import compare_ends
 from kf2v_pipeline.media.reel import Luma, read_reel
-from kf2v_pipeline.storage.store import COPY_PREFIX
+from kf2v_pipeline.storage.store import scratch_film
 from kf2v_pipeline.wan.client import WanClient
 from kf2v_pipeline.workflow.desk import Desk
 from kf2v_pipeline.workflow.reconcile import Candidate, Decision, adopt, may_be_proved
@@ -110,20 +108,15 @@ class Twins:
         return self._ends.get(task_id)
 
     async def _fetch(self, video_url: str) -> Luma | None:
-        folder = self._desk.incoming
-        film = folder / f"{COPY_PREFIX}{uuid4().hex}.mp4"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            async with self._client.download(video_url) as body:
-                with film.open("wb") as file:
-                    async for chunk in body:
-                        file.write(chunk)
-            return await asyncio.to_thread(_read_ends, film)
+            with scratch_film(self._desk.incoming) as film:
+                async with self._client.download(video_url) as body:
+                    with film.open("wb") as file:
+                        async for chunk in body:
+                            file.write(chunk)
+                return await asyncio.to_thread(_read_ends, film)
         except (ServiceError, TransportError, VideoError, OSError):
             return None
-        finally:
-            with suppress(OSError):  # it is only in the way
-                film.unlink(missing_ok=True)
 
 
 def _read_ends(film: Path) -> Luma | None:

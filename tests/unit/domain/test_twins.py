@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kf2v_pipeline.domain.twins import CLEAR, LIKE, pair_up
+from kf2v_pipeline.domain.quality import LIKE_FRAME
+from kf2v_pipeline.domain.twins import CLEAR, pair_up
 
 Likeness = dict[tuple[str, str], float | None]
 
@@ -55,5 +56,5 @@ def test_no_task_is_given_to_two_attempts_and_each_is_clearly_the_most_like(like
         own = likeness[attempt_id, task_id]
         rivals = [v for (a, t), v in likeness.items() if (a == attempt_id) != (t == task_id)]
         assert own is not None
-        assert own >= LIKE
+        assert own >= LIKE_FRAME
         assert all(rival is not None and own - rival >= CLEAR - 1e-9 for rival in rivals)
