@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import dagster as dg
@@ -52,22 +49,6 @@ def prepare_dagster_home(folder: Path) -> Path:
 def open_instance(folder: Path) -> dg.DagsterInstance:
     """Dagster's persistent instance in that folder; whoever opens it, closes it."""
     return dg.DagsterInstance.from_config(str(prepare_dagster_home(folder)))
-
-
-@contextmanager
-def event_log_at_hand(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
-    """Keeps the event log's files open while a run writes many events, where it lies in SQLite.
-
-    Dagster opens both files for every event and closes them again; and whoever closes a file of SQLite last writes its
-    log back and waits for the disk, which takes a third of the time of an event.
-    """
-    path_for_shard: Callable[[str], str] | None = getattr(instance.event_log_storage, "path_for_shard", None)
-    with ExitStack() as stack:
-        with suppress(sqlite3.Error):  # then each event takes its time
-            for path in map(path_for_shard, ("index", run_id)) if path_for_shard else ():
-                connection = stack.enter_context(closing(sqlite3.connect(path)))
-                connection.execute("SELECT 1 FROM event_logs LIMIT 1").fetchall()  # open means: read once
-        yield
 
 
 _LOCATION = '''\

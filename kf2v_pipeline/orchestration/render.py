@@ -11,8 +11,8 @@ from kf2v_pipeline.domain.attempt import OPEN_STATES
 from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.price import Money
 from kf2v_pipeline.orchestration.checks import report_video_checks
+from kf2v_pipeline.orchestration.event_log import event_log_at_hand
 from kf2v_pipeline.orchestration.events import what_to_do
-from kf2v_pipeline.orchestration.instance import event_log_at_hand
 from kf2v_pipeline.orchestration.interrupt import run_interruptibly
 from kf2v_pipeline.orchestration.metadata import cost_table, table
 from kf2v_pipeline.orchestration.names import DRIVE_TAG, Names

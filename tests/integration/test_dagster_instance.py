@@ -13,7 +13,7 @@ import sqlalchemy as sa
 import yaml
 
 import kf2v_pipeline
-from kf2v_pipeline.orchestration.instance import DAGSTER_YAML, event_log_at_hand, open_instance
+from kf2v_pipeline.orchestration.instance import DAGSTER_YAML, open_instance
 from kf2v_pipeline.orchestration.names import DRIVE_TAG
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -39,30 +39,6 @@ def test_render_runs_are_held_back_by_their_tag_and_dead_workers_alone_are_start
         assert instance.run_retries_enabled
         assert not instance.run_retries_retry_on_asset_or_op_failure
         assert instance.run_monitoring_enabled
-
-
-def test_the_files_of_a_runs_events_stay_open_while_it_drives(tmp_path: Path) -> None:
-    found: dict[str, list[str]] = {}
-
-    @dg.op
-    def work(context) -> None:  # type: ignore[no-untyped-def]  # Dagster can not read an annotation that is a string
-        def tell(name: str) -> None:
-            context.log_event(dg.AssetMaterialization(name))
-            logs = Path(context.instance.event_log_storage.path_for_shard("index")).parent
-            found[name] = sorted(path.name.removesuffix("-wal") for path in logs.glob("*-wal"))
-
-        tell("before")
-        with event_log_at_hand(context.instance, context.run_id):
-            tell("meanwhile")
-        tell("afterwards")
-
-    @dg.job
-    def write() -> None:
-        work()
-
-    with open_instance(tmp_path) as instance:
-        run = write.execute_in_process(instance=instance).dagster_run
-    assert found == {"before": [], "meanwhile": sorted(["index.db", f"{run.run_id}.db"]), "afterwards": []}
 
 
 def test_an_instance_on_postgresql_keeps_runs_there(

@@ -1,0 +1,131 @@
+"""Dagster's event log at hand: the files stay open while a run writes, and what is written is there for everyone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from kf2v_pipeline.orchestration.event_log import event_log_at_hand
+from kf2v_pipeline.orchestration.instance import open_instance
+from kf2v_pipeline.orchestration.told import DATA_VERSION
+
+VIDEO = dg.AssetKey("video")
+
+
+def run_op(instance: dg.DagsterInstance, work: Callable[[dg.OpExecutionContext], None]) -> dg.DagsterRun:
+    """Lets a run do something in an op."""
+
+    @dg.op
+    def op(context) -> None:  # type: ignore[no-untyped-def]  # Dagster can not read an annotation that is a string
+        work(context)
+
+    @dg.job
+    def job() -> None:
+        op()
+
+    return job.execute_in_process(instance=instance).dagster_run
+
+
+def open_files(context: dg.OpExecutionContext) -> list[str]:
+    """The files of the event log that somebody has open: SQLite keeps a log beside each."""
+    logs = Path(context.instance.event_log_storage.path_for_shard("index")).parent  # type: ignore[attr-defined]
+    return sorted(path.name.removesuffix("-wal") for path in logs.glob("*-wal"))
+
+
+def test_the_files_of_a_runs_events_stay_open_while_it_drives(tmp_path: Path) -> None:
+    found: dict[str, list[str]] = {}
+
+    def work(context: dg.OpExecutionContext) -> None:
+        def tell(name: str) -> None:
+            context.log_event(dg.AssetMaterialization(name))
+            found[name] = open_files(context)
+
+        tell("before")
+        with event_log_at_hand(context.instance, context.run_id):
+            tell("meanwhile")
+        tell("afterwards")
+
+    with open_instance(tmp_path) as instance:
+        run = run_op(instance, work)
+    assert found == {"before": [], "meanwhile": sorted(["index.db", f"{run.run_id}.db"]), "afterwards": []}
+
+
+def test_what_is_told_meanwhile_is_there_for_others_at_once(tmp_path: Path) -> None:
+    seen: list[tuple[str, ...]] = []
+
+    def work(context: dg.OpExecutionContext) -> None:
+        with open_instance(tmp_path) as other, event_log_at_hand(context.instance, context.run_id):
+            for clip_id in ("fox", "owl"):
+                event = dg.AssetMaterialization(VIDEO, partition=clip_id, tags={DATA_VERSION: clip_id})
+                context.log_event(event)
+                asset_events = other.fetch_materializations(VIDEO, limit=5).records
+                run_events = other.all_logs(context.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+                assert len(asset_events) == len(run_events)
+                seen.append(tuple(str(record.partition_key) for record in asset_events))
+
+    with open_instance(tmp_path) as instance:
+        run_op(instance, work)
+        newest = instance.fetch_materializations(VIDEO, limit=1).records[0].asset_materialization
+        assert newest is not None
+        assert newest.tags == {DATA_VERSION: "owl"}
+    assert seen == [("fox",), ("owl", "fox")]
+
+
+def test_events_of_other_runs_are_read_as_ever_meanwhile(tmp_path: Path) -> None:
+    found: list[int] = []
+
+    with open_instance(tmp_path) as instance:
+        earlier = run_op(instance, lambda context: context.log_event(dg.AssetMaterialization(VIDEO)))
+
+        def work(context: dg.OpExecutionContext) -> None:
+            with event_log_at_hand(context.instance, context.run_id):
+                materialized = dg.DagsterEventType.ASSET_MATERIALIZATION
+                found.append(len(context.instance.all_logs(earlier.run_id, of_type=materialized)))
+
+        run_op(instance, work)
+    assert found == [1]
+
+
+def test_at_hand_within_at_hand_is_at_hand_until_the_outer_one_ends(tmp_path: Path) -> None:
+    found: list[int] = []
+
+    def work(context: dg.OpExecutionContext) -> None:
+        with event_log_at_hand(context.instance, context.run_id):
+            with event_log_at_hand(context.instance, context.run_id):
+                context.log_event(dg.AssetMaterialization(VIDEO))
+            found.append(len(open_files(context)))
+        found.append(len(open_files(context)))
+
+    with open_instance(tmp_path) as instance:
+        run_op(instance, work)
+    assert found == [2, 0]
+
+
+def test_an_error_meanwhile_leaves_the_event_log_as_it_was(tmp_path: Path) -> None:
+    with open_instance(tmp_path) as instance:
+
+        def fail(context: dg.OpExecutionContext) -> None:
+            with event_log_at_hand(context.instance, context.run_id):
+                context.log_event(dg.AssetMaterialization(VIDEO))
+                raise ZeroDivisionError
+
+        def work(context: dg.OpExecutionContext) -> None:
+            with pytest.raises(ZeroDivisionError):
+                fail(context)
+            assert open_files(context) == []
+
+        assert run_op(instance, work).is_success
+
+
+def test_an_event_log_in_memory_is_left_alone() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def work(context: dg.OpExecutionContext) -> None:
+            with event_log_at_hand(context.instance, context.run_id):
+                context.log_event(dg.AssetMaterialization(VIDEO))
+
+        run_op(instance, work)
+        assert len(instance.fetch_materializations(VIDEO, limit=5).records) == 1
