@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
 
 import dagster as dg
 from sqlalchemy import Connection, Engine, create_engine
@@ -20,10 +21,11 @@ _BUSY_S = 30.0
 def event_log_at_hand(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
     """Keeps the event log's two files open while a run writes its events, where it lies in SQLite.
 
-    For every event Dagster (1.13) sets up SQLAlchemy twice, opens both files, compiles each statement anew, and closes
-    the files again; and whoever closes a file of SQLite last writes its log back and waits for the disk. That is two
-    thirds of what an event costs. Meanwhile both methods through which its storage connects give connections that stay
-    open; what is written, and when it is safe, remains the same. Other storages keep their connections themselves.
+    For every event Dagster (1.13) sets up SQLAlchemy three times, opens both files, compiles each statement anew, asks
+    whether there is a table for tags, and closes the files again; and whoever closes a file of SQLite last writes its
+    log back and waits for the disk. That is two thirds of what an event costs. Meanwhile both methods through which its
+    storage connects give connections that stay open, and it asks for a table once; what is written, and when it is
+    safe, remains the same. Other storages keep their connections themselves.
     """
     storage = instance.event_log_storage
     address_of: Callable[[str], str] | None = getattr(storage, "conn_string_for_shard", None)
@@ -38,7 +40,11 @@ def event_log_at_hand(instance: dg.DagsterInstance, run_id: str) -> Iterator[Non
             return engines[of_run].begin() if of_run in engines else connect_elsewhere(of_run)
 
         stack.callback(_put_back, storage)
-        vars(storage).update(run_connection=run_connection, index_connection=engines[_INDEX].begin)
+        vars(storage).update(
+            run_connection=run_connection,
+            index_connection=engines[_INDEX].begin,
+            has_table=cache(storage.has_table),  # type: ignore[attr-defined]  # every storage on SQL has it
+        )
         yield
 
 
@@ -52,5 +58,5 @@ def _open(address: str, stack: ExitStack) -> Engine:
 
 def _put_back(storage: object) -> None:
     """Lets the storage's own methods be seen again."""
-    for name in ("run_connection", "index_connection"):
+    for name in ("run_connection", "index_connection", "has_table"):
         vars(storage).pop(name, None)
