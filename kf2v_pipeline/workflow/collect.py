@@ -25,6 +25,7 @@ from kf2v_pipeline.wan.wire import describe_create
 from kf2v_pipeline.workflow.desk import Desk
 from kf2v_pipeline.workflow.driver import living_drivers
 from kf2v_pipeline.workflow.finish import Finisher
+from kf2v_pipeline.workflow.lane import Lane
 from kf2v_pipeline.workflow.picture import write_previews
 
 WAIT = timedelta(seconds=1)
@@ -68,22 +69,27 @@ class Collector:
                 with suppress(OSError):  # it is only in the way
                     path.unlink()
 
-    async def collect(self, desk: Desk, client: WanClient, clip: Clip, attempt: Attempt, video_url: str | None) -> None:
+    async def collect(self, desk: Desk, lane: Lane, clip: Clip, attempt: Attempt, video_url: str | None) -> None:
         """Tries once to store the video of a succeeded attempt, and then ends its clip.
 
         While the video can be had it is never given up: what fails is queued again, after longer and longer waits in
-        which others are collected.
+        which others are collected. Only where the lane was left meanwhile, a video of which not all is here is left to
+        the next drive too: it stays paid for, and that drive asks anew.
 
         Args:
+            lane: The attempt's.
             video_url: Where the video lies; None to ask the service for it.
         """
         try:
             detail = await asyncio.to_thread(self._find_stored, clip, attempt) if video_url is None else None
             if detail is None:
-                detail = await self._store_video(client, clip, attempt, video_url, at=desk.clock)
+                detail = await self._store_video(lane, clip, attempt, video_url, at=desk.clock)
         except (ServiceError, TransportError, VideoError, StorageError) as error:
             if desk.clock() >= attempt.expires_at and not self._film(attempt).exists():
                 desk.decide(clip, self._expire(desk, attempt))
+                return
+            if lane.left and not isinstance(error, StorageError) and not self._film(attempt).exists():
+                desk.leave(clip, *lane.left)
                 return
             wait = self._waits[attempt.attempt_id] = min(
                 2 * self._waits.get(attempt.attempt_id, WAIT / 2), LONGEST_WAIT
@@ -106,18 +112,23 @@ class Collector:
             self._film(attempt).unlink(missing_ok=True)
             desk.decide(clip, attempt)
 
-    async def restore(self, client: WanClient, clip: Clip, attempt: Attempt) -> bool:
+    async def restore(self, lane: Lane, clip: Clip, attempt: Attempt) -> bool:
         """Puts a stored video that is not in the store any more back there, if the service still has it."""
         stored_at = attempt.stored_at
         try:
-            await self._store_video(client, clip, attempt, None, at=lambda: stored_at)
+            await self._store_video(lane, clip, attempt, None, at=lambda: stored_at)
         except (ServiceError, TransportError, VideoError):
             return False
         self._film(attempt).unlink(missing_ok=True)
         return True
 
-    async def _ask(self, client: WanClient, attempt: Attempt) -> str:
-        reading = await client.get(attempt.task_id or "")
+    async def _ask(self, lane: Lane, attempt: Attempt) -> str:
+        try:
+            reading = await lane.client.get(attempt.task_id or "")
+        except (ServiceError, TransportError) as error:
+            lane.note_look(error)
+            raise
+        lane.note_look(None)
         if reading.status is TaskStatus.SUCCEEDED and reading.video_url:
             return reading.video_url
         raise VideoError(f"the service shows the task as {reading.status.value} and gives no address for its video")
@@ -155,7 +166,7 @@ class Collector:
 
     async def _store_video(
         self,
-        client: WanClient,
+        lane: Lane,
         clip: Clip,
         attempt: Attempt,
         video_url: str | None,
@@ -164,7 +175,7 @@ class Collector:
     ) -> Mapping[str, Any]:
         film = self._film(attempt)
         if not film.exists():
-            await self._download(client, video_url or await self._ask(client, attempt), film)
+            await self._download(lane.client, video_url or await self._ask(lane, attempt), film)
         maker = PreviewMaker()
         detail, flaw = await asyncio.to_thread(_inspect, film, maker)
         if flaw is not None:
@@ -175,7 +186,7 @@ class Collector:
             # Twice the same bytes: this is what the service made and bills, so it is kept, and its flaw is told.
             detail |= {"error_code": "VideoDamaged", "error_message": f"The service's own file is flawed: {flaw}."}
         detail |= {"video_path": video_path(clip.clip_id, clip.fingerprint), "stored_at": at()}
-        request = _request_of(client, clip)
+        request = _request_of(lane.client, clip)
         await asyncio.to_thread(self._promote, film, clip, replace(attempt, **detail), request, maker)
         return detail
 

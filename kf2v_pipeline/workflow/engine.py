@@ -374,10 +374,9 @@ class Engine:
             self._end(clip, Verdict.FAILED, attempt, "VideoMissing", message)
 
     async def _restore(self, clip: Clip, attempt: Attempt) -> bool:
-        return await self.collector.restore((await self._fleet.lane(clip)).client, clip, attempt)
+        return await self.collector.restore(await self._fleet.lane(clip), clip, attempt)
 
     async def _collect(self) -> None:
         while True:
             _, _, clip, attempt, video_url = await self._collecting.get()
-            lane = await self._fleet.lane(clip)
-            await self.collector.collect(self, lane.client, clip, attempt, video_url)
+            await self.collector.collect(self, await self._fleet.lane(clip), clip, attempt, video_url)

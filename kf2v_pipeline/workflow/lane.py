@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
 from kf2v_pipeline.domain.attempt import Attempt, FactKind, Remedy, State
 from kf2v_pipeline.domain.clip import Clip
-from kf2v_pipeline.domain.policy import Pace, retry_at
+from kf2v_pipeline.domain.policy import retry_at
 from kf2v_pipeline.domain.price import Money, limit_for
 from kf2v_pipeline.domain.reading import ListedTask, Reading, TaskStatus
 from kf2v_pipeline.errors import BudgetReached, FrameError, NoPlace, NotSent, ReplyLost, ServiceError, TransportError
@@ -28,25 +27,28 @@ from kf2v_pipeline.workflow.listing import Listing
 from kf2v_pipeline.workflow.reading import fact_of
 from kf2v_pipeline.workflow.reconcile import echo_of, reconcile
 from kf2v_pipeline.workflow.sending import awaiting_reply, refused, reply_lost, unsent
+from kf2v_pipeline.workflow.tempo import hurry
 from kf2v_pipeline.workflow.twins import Twins
 from kf2v_pipeline.workflow.watch import Watch
 
 TROUBLES_PER_LOOK = 3
 """Tasks of one look that may be unreadable before it ends: one alone must not keep the others from being seen."""
 
-EAGER = Pace(closest=timedelta(seconds=0.5), patience=timedelta(seconds=0.2))
-"""The pace where the service refuses the surplus: a late look leaves quota idle."""
-
 VANISHED_AFTER_LOOKS = 3
 """Looks in a row that must say UNKNOWN before a young task counts as gone: one may be a replica that lags."""
 
 
 class Lane:
-    """One quota's clips, on their way."""
+    """One quota's clips, on their way.
+
+    Attributes:
+        left: Why the service tells nothing of the lane's tasks, as code and sentence; None while it may.
+    """
 
     def __init__(self, desk: Desk, client: WanClient, name: str, model: Model) -> None:
         self.client = client
         self.name = name
+        self.left: tuple[str, str] | None = None
         self._desk = desk
         self._model = model
         self._flights: dict[str, tuple[Clip, Attempt]] = {}
@@ -276,27 +278,28 @@ class Lane:
                 await self._wait(None)
                 continue
             await asyncio.sleep(self._until_next_look(failures).total_seconds())
+            error: ServiceError | TransportError | None = None
             try:
                 await self._look_once()
-                self._note_reach(None)
-                failures = 0
-            except ServiceError as error:
-                self._note_reach(error)
-                failures += 1
-                verdict = judge(error.code, error.message, error.http_status)
-                if verdict.remedy is Remedy.STOP_LANE and not verdict.throttled:
-                    self._leave_all(error.code, verdict.advise(error.message))
-            except TransportError as error:
-                self._note_reach(error)
-                failures += 1
-                if failures == 3 and not isinstance(error, NotSent):
-                    self._desk.notice(f"Lane {self.name}: the service can't be asked at the moment ({error}).")
+            except (ServiceError, TransportError) as caught:
+                error = caught
+            failures = failures + 1 if error else 0
+            self.note_look(error)
+            if failures == 3 and isinstance(error, TransportError) and not isinstance(error, NotSent):
+                self._desk.notice(f"Lane {self.name}: the service can't be asked at the moment ({error}).")
+
+    def note_look(self, error: ServiceError | TransportError | None) -> None:
+        """Notes how a look at a task went, a collector's too; where no other can do better, the lane is left."""
+        self._note_reach(error)
+        if isinstance(error, ServiceError):
+            verdict = judge(error.code, error.message, error.http_status)
+            if verdict.remedy is Remedy.STOP_LANE and not verdict.throttled:
+                self._leave_all(error.code, verdict.advise(error.message))
 
     def _until_next_look(self, failures: int) -> timedelta:
         pace = self._desk.tempo.pace
         if not self._brake.surplus:  # nothing waits at the service, so a place is idle until its task's end is seen
-            closest, patience = min(pace.closest, EAGER.closest), min(pace.patience, EAGER.patience)
-            pace = replace(pace, closest=closest, patience=patience)
+            pace = hurry(pace)
         attempts = [attempt for _, attempt in self._flights.values()]
         wait = self._watch.until_next_look(attempts, pace=pace, now=self._desk.clock())
         if self._unconfirmed:
@@ -306,6 +309,7 @@ class Lane:
     def _leave_all(self, code: str, message: str) -> None:
         """The service does not let us look, or is out of reach: the next drive finds the tasks in the ledger."""
         self._stop(code, message)
+        self.left = code, message
         for clip, _ in [*self._flights.values(), *self._unconfirmed.values()]:
             self._desk.leave(clip, code, message)
         self._flights.clear()

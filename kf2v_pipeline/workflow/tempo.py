@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from kf2v_pipeline.domain.policy import Pace
+
+EAGER = Pace(closest=timedelta(seconds=0.5), patience=timedelta(seconds=0.2))
+"""The pace where the service refuses the surplus: a late look leaves quota idle."""
+
+
+def hurry(pace: Pace) -> Pace:
+    """A pace that is as eager, or more so where it was already."""
+    return replace(pace, closest=min(pace.closest, EAGER.closest), patience=min(pace.patience, EAGER.patience))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -318,7 +318,7 @@ class SimCollector:
     def sweep(self, *_args: Any, **_options: Any) -> None:
         """Nothing lies anywhere."""
 
-    async def collect(self, desk: Any, client: Any, clip: Clip, attempt: Any, video_url: str | None) -> None:
+    async def collect(self, desk: Any, lane: Any, clip: Clip, attempt: Any, video_url: str | None) -> None:
         await asyncio.sleep(1)
         self.videos[clip.clip_id] = attempt.task_id
         path = video_path(clip.clip_id, clip.fingerprint)

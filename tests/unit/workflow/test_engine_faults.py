@@ -225,18 +225,73 @@ def test_videos_that_cannot_be_had_keep_no_other_from_being_collected(
     night.close()
 
 
-def test_a_lane_whose_service_goes_out_of_reach_is_left_while_a_video_is_still_tried_for(
+def test_a_video_that_cannot_be_had_is_left_to_the_next_drive_with_its_lane(
     clips: list[Clip], film: Path, tmp_path: Path
 ) -> None:
     def go(place: str) -> None:
-        if place == "download":
+        if place == "download" and night.wan.calls[place] == 1:
             night.wan.gone_from = night.wan.now()
 
     more = [make_clip(number, frame=clips[0].first_frame) for number in range(6)]
     night = RealNight(tmp_path / "night", more, film, go)
     night.wan.refused_videos.add("task-0")
 
-    report = night.drive(for_s=600)
+    report = night.drive()
 
-    assert Counter(outcome.code for outcome in report.of(Verdict.LEFT)) == {"ServiceUnreachable": 5, "SliceEnded": 1}
+    assert Counter(outcome.code for outcome in report.of(Verdict.LEFT)) == {"ServiceUnreachable": 6}
+    assert len(report.stops) == len([sentence for sentence in night.notices if "stopped" in sentence]) == 1
+    night.wan.gone_from = None
+    night.wan.refused_videos.clear()
+    assert {outcome.verdict for outcome in night.drive_to_the_end().outcomes.values()} == {Verdict.STORED}
+    night.assert_each_video_is_stored_for_its_clip()
+    night.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (NotSent("get", "no connection could be made"), "ServiceUnreachable"),
+        (ServiceError("InvalidApiKey", "Invalid API-key provided.", http_status=401), "InvalidApiKey"),
+    ],
+    ids=["out of reach", "refused"],
+)
+def test_a_drive_that_has_nothing_but_videos_to_collect_ends_where_the_service_tells_nothing(
+    error: Exception, code: str, clips: list[Clip], film: Path, tmp_path: Path
+) -> None:
+    """Nobody looks at a task any more: only whoever collects can find out."""
+    is_away = False
+
+    def refuse(place: str) -> None:
+        if is_away and place == "get":
+            raise error
+
+    night = RealNight(tmp_path / "night", clips, film, refuse)
+    night.wan.refused_videos.update(("task-0", "task-1"))
+    night.drive(for_s=1800)
+    assert {attempt.state for attempt in night.ledger.attempts()} == {State.SUCCEEDED}
+    is_away, began_at = True, night.wan.now()
+
+    report = night.drive()
+
+    assert Counter(outcome.code for outcome in report.of(Verdict.LEFT)) == {code: CLIPS}
+    assert night.wan.now() - began_at < timedelta(minutes=5)
+    assert {attempt.state for attempt in night.ledger.attempts()} == {State.SUCCEEDED}
+    night.close()
+
+
+def test_a_video_that_is_here_already_is_stored_although_its_lane_was_left(
+    clips: list[Clip], film: Path, tmp_path: Path
+) -> None:
+    def go(place: str) -> None:
+        if place == "put_file":
+            night.wan.gone_from = night.wan.now()
+
+    storage = Outage("put_file")
+    more = [make_clip(number, frame=clips[0].first_frame) for number in range(4)]
+    night = RealNight(tmp_path / "night", more, film, go, storage)
+    storage.clock, storage.ends_at = night.wan.now, MIDNIGHT + timedelta(hours=2)
+
+    report = night.drive()
+
+    assert Counter(outcome.verdict for outcome in report.outcomes.values()) == {Verdict.STORED: 1, Verdict.LEFT: 3}
     night.close()
