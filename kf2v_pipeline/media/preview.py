@@ -30,16 +30,13 @@ LOOP_PICTURE_MS = 100
 INLINE_LIMIT = 1000
 """Dagster's UI folds Markdown away from this many characters on (seen in its 1.13 web bundle)."""
 
+_INLINE_HEIGHT_PX = 54
 _INLINE_QUALITIES = (5, 10, 20, 30, 40)
 
 _QUALITY = 82
 _LOOP_QUALITY = 45
 _LOOP_EFFORT = 2
 """Of 0 to 6: one more doubles the time and saves a twentieth of the bytes."""
-
-_WORKING_SIDE_PX = 480
-"""Strips and loops are made from pictures of this size: a whole one takes 3 MB, and a film gives 28 of them."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Previews:
@@ -145,7 +142,7 @@ def inline_strip(strip_jpeg: bytes) -> str:
     with Image.open(BytesIO(strip_jpeg)) as strip:
         width = strip.width // STRIP_PICTURES
         cells = [strip.crop((at * width, 0, (at + 1) * width, strip.height)) for at in (0, 2, 4)]
-    height = 54
+    height = min(_INLINE_HEIGHT_PX, strip.height)
     while True:
         size = (max(1, min(height * 16 // 9, round(height * width / cells[0].height))), height)
         row = _side_by_side([ImageOps.fit(cell, size, Image.Resampling.LANCZOS) for cell in cells], height)
@@ -182,7 +179,8 @@ def _inlined(picture: Image.Image) -> str | None:
 def _previews(pictures: Mapping[int, Image.Image]) -> Previews:
     """What is made of a film's pictures, by number."""
     last = max(pictures)
-    strip = _side_by_side([pictures[at] for at in _spread(last, STRIP_PICTURES)], STRIP_HEIGHT_PX)
+    height = min(STRIP_HEIGHT_PX, pictures[last].height)
+    strip = _side_by_side([pictures[at] for at in _spread(last, STRIP_PICTURES)], height)
     moving = [_thumbnail(pictures[at], LOOP_SIDE_PX) for at in dict.fromkeys(_spread(last, LOOP_PICTURES))]
     return Previews(poster=_jpeg(_thumbnail(pictures[0], POSTER_SIDE_PX)), strip=_jpeg(strip), loop=_animated(moving))
 
@@ -198,7 +196,9 @@ def _spread(last: int, count: int) -> list[int]:
 
 
 def _image(picture: av.VideoFrame, shrink: VideoReformatter, *, whole: bool) -> Image.Image:
-    scale = 1.0 if whole else min(1.0, _WORKING_SIDE_PX / max(picture.width, picture.height))
+    """A picture as Pillow has it; unless whole, no larger than loop and strip need it: a film gives 28 of them."""
+    needed = max(LOOP_SIDE_PX / max(picture.width, picture.height), STRIP_HEIGHT_PX / picture.height)
+    scale = 1.0 if whole else min(1.0, needed)
     small = shrink.reformat(
         picture,
         width=max(1, round(picture.width * scale)),
@@ -207,8 +207,8 @@ def _image(picture: av.VideoFrame, shrink: VideoReformatter, *, whole: bool) -> 
         interpolation=Interpolation.AREA,
         threads=1,  # more are set up anew for each picture, which takes longer than one needs
     )
-    image: Image.Image = small.to_image()  # type: ignore[no-untyped-call]  # PyAV has no types for it
-    return image
+    plane = small.planes[0]  # PyAV's own way to Pillow goes line by line
+    return Image.frombytes("RGB", (small.width, small.height), memoryview(plane), "raw", "RGB", plane.line_size, 1)
 
 
 def _thumbnail(picture: Image.Image, side: int) -> Image.Image:

@@ -52,7 +52,19 @@ def test_the_strip_shows_first_quarters_and_last_side_by_side(make_film: MakeFil
 
 
 def test_a_film_of_one_picture_has_a_strip_too(make_film: MakeFilm) -> None:
-    assert opened(previews(make_film("a.mp4", frames=1)).strip).size == (5 * 180, 120)
+    assert opened(previews(make_film("a.mp4", size=(320, 180), frames=1)).strip).size == (5 * 213, 120)
+
+
+def test_a_small_film_is_not_enlarged(make_film: MakeFilm) -> None:
+    made = previews(make_film("a.mp4", size=(96, 64)))
+    assert opened(made.strip).size == (5 * 96, 64)
+    assert inlined(inline_strip(made.strip)).height <= 54
+
+
+def test_a_wide_film_is_sharp_in_its_strip(make_film: MakeFilm) -> None:
+    made = previews(make_film("a.mp4", size=(1600, 320)))
+    assert opened(made.strip).size == (5 * 600, 120)
+    assert opened(made.loop).size == (320, 64)
 
 
 def durations(loop: Image.Image) -> list[int]:
@@ -155,7 +167,7 @@ def test_a_film_is_looked_at_and_its_pictures_are_made_in_one_pass(make_film: Ma
 
 
 def test_a_film_that_no_picture_format_can_show_is_refused_like_one_that_is_no_film(make_film: MakeFilm) -> None:
-    path, maker = make_film("a.mp4", size=(4096, 16)), PreviewMaker()
+    path, maker = make_film("a.mp4", size=(15360, 128)), PreviewMaker()
     assert probe(path, maker.see).frames == 10
     with pytest.raises(VideoError, match="can't be converted"):
         maker.made()
