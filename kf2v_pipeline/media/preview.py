@@ -38,6 +38,7 @@ _LOOP_QUALITY = 45
 _LOOP_EFFORT = 2
 """Of 0 to 6: one more doubles the time and saves a twentieth of the bytes."""
 
+
 @dataclass(frozen=True, kw_only=True)
 class Previews:
     """The pictures of one film.

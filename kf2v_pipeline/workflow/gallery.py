@@ -26,7 +26,7 @@ from kf2v_pipeline.storage.layout import GALLERY, GALLERY_DATA, PREVIEWS
 from kf2v_pipeline.storage.store import Store
 from kf2v_pipeline.workflow.gallery_data import Row, chunk_script, script_text
 from kf2v_pipeline.workflow.gallery_summary import Summary
-from kf2v_pipeline.workflow.picture import lacks_pictures, make_pictures
+from kf2v_pipeline.workflow.picture import frame_shrinker, lacks_pictures, make_pictures
 
 WORKERS = 4
 """Clips whose pictures are made side by side: as much waiting for the store as work."""
@@ -74,10 +74,11 @@ def build_gallery(store: Store, rows: Iterable[Row], *, title: str, rejected: Se
     summary = Summary()
     chunks: list[tuple[str, int]] = []
     remaining = iter(rows)
+    shrink = frame_shrinker(store)
     with ThreadPoolExecutor(WORKERS) as pool:
         while chunk := list(islice(remaining, CHUNK_CLIPS)):
             missing = [row for row in chunk if lacks_pictures(row, there)]
-            there.update(*pool.map(partial(make_pictures, store, there), missing))
+            there.update(*pool.map(partial(make_pictures, store, there, shrink), missing))
             chunks.append((_write_chunk(store, chunk_script(chunk, there)), len(chunk)))
             summary.add(chunk)
     names = [name for name, _ in chunks]

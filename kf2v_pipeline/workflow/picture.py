@@ -7,8 +7,9 @@ or what was stored by others, once: what is there is never made again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from kf2v_pipeline.media.fix import MAX_SOURCE_BYTES
@@ -20,6 +21,12 @@ from kf2v_pipeline.wan.frame_url import is_temporary
 from kf2v_pipeline.workflow.gallery_data import Row
 
 logger = logging.getLogger(__name__)
+
+Shrink = Callable[[str], bytes]
+"""Gives the small picture of the frame at a location."""
+
+_REMEMBERED = 64
+"""Small pictures of frames that are remembered, of some 30 kB each."""
 
 
 def write_previews(store: Store, made: Previews, clip_id: str, fingerprint: str) -> set[str]:
@@ -39,11 +46,20 @@ def lacks_pictures(row: Row, there: Collection[str]) -> bool:
     return _lacks_film(row, there) or bool(_missing_frames(row, there))
 
 
-def make_pictures(store: Store, there: Collection[str], row: Row) -> set[str]:
+def frame_shrinker(store: Store) -> Shrink:
+    """Gives the small picture of the frame at a location, as a row of the table has it.
+
+    The last ones are remembered: where clips follow each other, the last frame of one is the first of the next.
+    """
+    return lru_cache(maxsize=_REMEMBERED)(lambda location: shrink_frame(_read(store, location)))
+
+
+def make_pictures(store: Store, there: Collection[str], shrink: Shrink, row: Row) -> set[str]:
     """Makes what is missing of a clip's pictures; gives the paths of what it made.
 
     Args:
         there: The paths of all small pictures that the store has.
+        shrink: Gives the small picture of a frame.
     """
     clip_id, fingerprint = row["clip_id"], row["fingerprint"]
     made: set[str] = set()
@@ -52,7 +68,7 @@ def make_pictures(store: Store, there: Collection[str], row: Row) -> set[str]:
             made |= write_previews(store, previews(film), clip_id, fingerprint)
     for path, location in _missing_frames(row, there).items():
         with _leaving_out(f"clip {clip_id}: the frame {location}"):
-            store.write_bytes(path, shrink_frame(_read(store, location)), lasting=False)
+            store.write_bytes(path, shrink(location), lasting=False)
             made.add(path)
     return made
 
