@@ -91,6 +91,9 @@ class ProgressListener:
         """Something that a person should read once."""
         self._console.print(Text(f"! {sentence}", style="yellow"))
 
+    def stopped(self, lane: str, code: str) -> None:
+        """A sentence has said so."""
+
     def _line(self, outcome: Outcome) -> Text:
         mark, style = _MARKS[outcome.verdict]
         count = f"{self._counts.total()}/{int(self._progress.tasks[0].total or 0) or '?'}"

@@ -11,6 +11,7 @@ from itertools import accumulate, pairwise
 from math import exp
 
 from kf2v_pipeline.domain.attempt import Attempt, Remedy, State
+from kf2v_pipeline.domain.clip import Clip
 
 MAX_FAILED_TRIES = 3
 """Tasks that may fail for one clip before a person is asked; failed tasks cost nothing (vendor page, billing)."""
@@ -50,6 +51,15 @@ def _may_try_again(attempt: Attempt, tries: int) -> bool:
     if attempt.remedy is not Remedy.RETRY:
         return False
     return tries < (MAX_TRIES if attempt.state is State.REFUSED else MAX_FAILED_TRIES)
+
+
+def next_lanes(clip: Clip, attempt: Attempt | None) -> tuple[str, ...]:
+    """The lanes that could go on with a clip: the one that its task is in, or those that may make its next one.
+
+    Args:
+        attempt: Its newest one; None where none was made yet.
+    """
+    return (attempt.lane,) if attempt is not None and attempt.is_open else clip.possible_lanes
 
 
 def retry_at(attempt: Attempt) -> datetime:

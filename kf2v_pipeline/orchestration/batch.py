@@ -102,6 +102,10 @@ class _Recorder:
         self.notices.append(sentence)
         self._listener.noticed(sentence)
 
+    def stopped(self, lane: str, code: str) -> None:
+        """Passed on."""
+        self._listener.stopped(lane, code)
+
 
 def run_batch(settings: Settings, listener: Listener, clip_ids: Sequence[str] = ()) -> BatchResult:
     """Materializes manifest, videos, tables and gallery in this process.

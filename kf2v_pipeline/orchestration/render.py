@@ -9,6 +9,7 @@ from pydantic import Field
 
 from kf2v_pipeline.domain.attempt import OPEN_STATES
 from kf2v_pipeline.domain.clip import Clip
+from kf2v_pipeline.domain.policy import next_lanes
 from kf2v_pipeline.domain.price import Money
 from kf2v_pipeline.orchestration.checks import report_video_checks
 from kf2v_pipeline.orchestration.event_log import event_log_at_hand
@@ -20,16 +21,21 @@ from kf2v_pipeline.orchestration.storyteller import Storyteller, is_partitioned
 from kf2v_pipeline.orchestration.told import Told
 from kf2v_pipeline.words import counted
 from kf2v_pipeline.workflow.outcome import DriveReport, Outcome, Verdict
+from kf2v_pipeline.workflow.pool import LANE_LEFT_OUT
 from kf2v_pipeline.workflow.project import Project
 
 STOPPED_TAG = "kf2v/stopped"
-"""On a run that left clips although it had time: the first reason's code. The clip sensor then waits a while."""
+"""On a run that left clips although it had time, for a reason that is no lane's: its code. The clip sensor then waits
+a while, with the clips of every lane; for one that is a lane's, with that lane's alone (``stop``)."""
 
 _SHOWN = 20
 """Failed clips that a message names, and a table of a run shows."""
 
-_IN_TIME = ("SliceEnded", "TakenOver", "BuysNothing")
+_IN_TIME = ("SliceEnded", "TakenOver", "BuysNothing", LANE_LEFT_OUT)
 """Reasons for which a clip is left in good order."""
+
+_OF_ALL_LANES = "BudgetReached"
+"""It stops one lane after the other, and each run has a budget of its own: no lane begins another one for it."""
 
 
 class RenderConfig(dg.Config):
@@ -47,6 +53,10 @@ class RenderConfig(dg.Config):
     only_missing: bool = Field(
         default=False,
         description="Leave out what is stored, or failed for good. The clip sensor's runs have no use for those.",
+    )
+    without_lanes: list[str] = Field(
+        default_factory=list,
+        description="These lanes take no clips: they stopped a moment ago. The clip sensor fills it in.",
     )
 
 
@@ -74,13 +84,14 @@ def build_render_ops(names: Names) -> RenderOps:
             context.instance.add_run_tags(context.run_id, {DRIVE_TAG: names.group_name})
         chosen = list(context.partition_keys) if is_partitioned(context) else config.clip_ids
         if config.only_missing:
-            wanted = _missing(context.instance, names, project)
+            wanted = _missing(context.instance, names, project, without=config.without_lanes)
         else:
             wanted = {clip.clip_id for clip in project.wanted(chosen or None)}
         unknown = [clip_id for clip_id in chosen if clip_id not in wanted]
         if unknown:
             context.log.warning(f"Not in the manifest any more, so not rendered: {_listed(unknown)}.")
-        return {"clip_ids": sorted(wanted), "asked": chosen, "slice_minutes": config.slice_minutes}
+        how = {"slice_minutes": config.slice_minutes, "without_lanes": config.without_lanes}
+        return {"clip_ids": sorted(wanted), "asked": chosen, **how}
 
     @dg.op(
         name=names.of("drive"),
@@ -111,7 +122,8 @@ def drive_clips(
     """Drives a batch's clips until they are decided, or its time is over.
 
     Args:
-        batch: ``clip_ids`` to drive, those of them that were ``asked`` for by name, and the ``slice_minutes``.
+        batch: ``clip_ids`` to drive, those of them that were ``asked`` for by name, the ``slice_minutes``, and, where
+            some are to take no clips, ``without_lanes``.
         buys: Whether tasks may be created; else only what was begun is finished, and the rest is left to another run.
 
     Returns:
@@ -123,7 +135,8 @@ def drive_clips(
     storyteller = Storyteller(context, names, project)  # asks what Dagster was told after the clips were read
     minutes: int = batch["slice_minutes"]
     until = project.clock() + timedelta(minutes=minutes) if minutes else None
-    engine = project.engine(clips, storyteller, run_id=context.run_id, buys=buys)
+    without = batch.get("without_lanes", ())
+    engine = project.engine(clips, storyteller, run_id=context.run_id, buys=buys, without=without)
     try:
         with event_log_at_hand(context.instance, context.run_id):
             report = run_interruptibly(engine.drive(clips, asked=batch["asked"], until=until))
@@ -134,18 +147,31 @@ def drive_clips(
     stopped = _stopped(report)
     failures = [_failed_line(outcome) for outcome in report.of(Verdict.FAILED)] + stopped
     context.add_output_metadata(_run_metadata(report, failures))
-    if stopped:
-        context.instance.add_run_tags(context.run_id, {STOPPED_TAG: str(stopped[0]["code"])})
+    codes = [str(line["code"]) for line in stopped if line["code"] not in storyteller.stop_codes - {_OF_ALL_LANES}]
+    if codes:
+        context.instance.add_run_tags(context.run_id, {STOPPED_TAG: codes[0]})
     if storyteller.is_asset_run:
         report_video_checks(context, names, project)
     return failures
 
 
-def _missing(instance: dg.DagsterInstance, names: Names, project: Project) -> set[str]:
-    """The clips that a drive has work with, and those that Dagster was not told of: who stored them died before."""
+def _missing(
+    instance: dg.DagsterInstance, names: Names, project: Project, *, without: Collection[str] = ()
+) -> set[str]:
+    """The clips that a drive has work with, and those that Dagster was not told of: who stored them died before.
+
+    Args:
+        without: Lanes that take no clips: what only they could go on with is left out.
+    """
     told, unstored = Told.ask(instance, names), project.ledger.unstored(project.manifest_name)
-    untold = {clip.clip_id for clip in project.wanted() if clip.clip_id not in unstored and not told.is_told(clip)}
-    return untold | set(project.backlog())
+    clips, backlog = project.wanted(), project.backlog()
+    untold = {clip.clip_id for clip in clips if clip.clip_id not in unstored and not told.is_told(clip)}
+    waits = {
+        clip.clip_id
+        for clip in (clips if without else ())
+        if set(next_lanes(clip, backlog.get(clip.clip_id))) <= set(without)
+    }
+    return untold | (backlog.keys() - waits)
 
 
 def _farewell(project: Project, clips: Collection[Clip]) -> str:

@@ -9,10 +9,10 @@ from typing import Protocol
 
 import dagster as dg
 
-from kf2v_pipeline.domain.attempt import Remedy
 from kf2v_pipeline.orchestration.jobs import Jobs
 from kf2v_pipeline.orchestration.names import DRIVE_TAG, Names
 from kf2v_pipeline.orchestration.render import STOPPED_TAG
+from kf2v_pipeline.orchestration.stop import AFTER_A_STOP, refused_lanes, stopped_lanes
 from kf2v_pipeline.settings import Settings
 from kf2v_pipeline.storage.ledger import Driver
 from kf2v_pipeline.storage.source import token
@@ -31,9 +31,6 @@ _PATIENCE = {
 }
 """For how long a run in that status counts as on its way to drive: one that started tells the ledger soon that it
 does, or is lost. None for as long as it is so: the queue will start it."""
-
-_AFTER_A_STOP = timedelta(minutes=15)
-"""How long clips are left alone after a run had to leave them: mostly only a person can mend that."""
 
 _RUN_TAGS = {
     "dagster/max_retries": "0",  # the next tick starts the next run
@@ -85,27 +82,23 @@ def build_sensors(settings: Settings, names: Names, jobs: Jobs, open_project: Op
 
 
 def _next_run(instance: dg.DagsterInstance, names: Names, project: Project) -> dg.RunRequest | dg.SkipReason:
+    """A run for what waits and can be driven: lanes that stopped a moment ago are left out, and hold up no other."""
     waiting, now = project.waiting(), project.clock()
     if not waiting.count:
         return dg.SkipReason("Every wanted clip is stored, or failed for good.")
     _report_dead_runs(instance, project)
+    stops = stopped_lanes(instance, names, now) | refused_lanes(waiting.attempts, now)
+    able = project.waiting(without=stops.keys()) if stops else waiting
     reason = (
-        _stopped_lane(waiting, now)
-        or _driven(project, waiting, now)
+        (None if able.count else " ".join(stops.values()))
+        or _driven(project, able, now)
         or _coming_run(instance, names, now)
         or _stopped_run(instance, names, now)
     )
     if reason:
         return dg.SkipReason(f"Wanted: {counted(waiting.count, 'clip')}. {reason}")
-    config = {"only_missing": True, "slice_minutes": SLICE_MINUTES}
+    config = {"only_missing": True, "slice_minutes": SLICE_MINUTES, "without_lanes": sorted(stops)}
     return dg.RunRequest(run_config={"ops": {names.of("claim"): {"config": config}}}, tags=_RUN_TAGS)
-
-
-def _stopped_lane(waiting: Waiting, now: datetime) -> str | None:
-    for attempt in waiting.attempts:
-        if attempt.remedy is Remedy.STOP_LANE and now - attempt.prepared_at < _AFTER_A_STOP:
-            return f"Lane {attempt.lane} stopped ({attempt.error_code}): {attempt.error_message}"
-    return None
 
 
 def _driven(project: Project, waiting: Waiting, now: datetime) -> str | None:
@@ -139,17 +132,17 @@ def _coming_run(instance: dg.DagsterInstance, names: Names, now: datetime) -> st
 
 
 def _stopped_run(instance: dg.DagsterInstance, names: Names, now: datetime) -> str | None:
-    """Why the newest run left clips, where that was a moment ago."""
+    """Why the newest run left clips, where that was a moment ago and no lane's matter."""
     records = instance.get_run_records(dg.RunsFilter(tags={DRIVE_TAG: names.group_name}), limit=1)
     if not records or records[0].end_time is None:
         return None
     ended_at = datetime.fromtimestamp(records[0].end_time, timezone.utc)
     code = records[0].dagster_run.tags.get(STOPPED_TAG)
-    if code is None or now - ended_at >= _AFTER_A_STOP:
+    if code is None or now - ended_at >= AFTER_A_STOP:
         return None
     return (
         f"Run {records[0].dagster_run.run_id} left them ({code}); the next one starts at "
-        f"{ended_at + _AFTER_A_STOP:%H:%M} UTC, or when you launch it."
+        f"{ended_at + AFTER_A_STOP:%H:%M} UTC, or when you launch it."
     )
 
 

@@ -7,6 +7,7 @@ from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.quality import Quality, flaws
 from kf2v_pipeline.orchestration.events import failed_event, flaw_event, log_check, report_planned, stored_event
 from kf2v_pipeline.orchestration.names import Names
+from kf2v_pipeline.orchestration.stop import Stop, as_tag
 from kf2v_pipeline.orchestration.told import Told
 from kf2v_pipeline.words import counted
 from kf2v_pipeline.workflow.outcome import Listener, Outcome, Verdict
@@ -18,15 +19,18 @@ class Storyteller:
 
     Attributes:
         is_asset_run: Whether Dagster has planned the run's partitions itself.
+        stop_codes: Why lanes stopped.
     """
 
     def __init__(self, context: dg.OpExecutionContext, names: Names, project: Project) -> None:
         self.is_asset_run = is_partitioned(context)
+        self.stop_codes: set[str] = set()
         self._context = context
         self._names = names
         self._project = project
         self._listener: Listener = names.listener(context)
         self._told = Told.ask(context.instance, names)
+        self._stops: dict[str, Stop] = {}
         self._measures = project.settings.quality
 
     def begun(self, clips: int) -> None:
@@ -58,6 +62,13 @@ class Storyteller:
         """A line in the run's log."""
         self._context.log.warning(sentence)
         self._listener.noticed(sentence)
+
+    def stopped(self, lane: str, code: str) -> None:
+        """A tag of the run, at once: its clips are nobody's from now on, and the clip sensor must know why."""
+        self.stop_codes.add(code)
+        self._stops[lane] = Stop(code, self._project.clock())
+        self._context.instance.add_run_tags(self._context.run_id, as_tag(self._stops))
+        self._listener.stopped(lane, code)
 
     def _tell_stored(self, clip: Clip, attempt: Attempt, *, is_measured: bool) -> None:
         quality = quality_of(self._project, attempt) if is_measured else None

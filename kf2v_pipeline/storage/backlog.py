@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, fields
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import JSON, Text, and_, cast, func, select, type_coerce
 
 from kf2v_pipeline.domain.attempt import OPEN_STATES, Attempt, State
 from kf2v_pipeline.domain.clip import Clip
@@ -14,6 +15,12 @@ from kf2v_pipeline.storage import schema
 from kf2v_pipeline.storage.database import Database, chunks
 
 _FIELDS = tuple(field.name for field in fields(Attempt))
+
+_RECORD = type_coerce(cast(schema.clip.c.record, Text().with_variant(JSON(), "postgresql")), JSON)
+"""A clip's record as what it is; SQLite looks into text, PostgreSQL does not."""
+
+_PLACE = tuple(_RECORD[name].as_string().label(name) for name in ("service", "model", "lanes"))
+"""Where a clip may be made."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +68,13 @@ class Backlog(Database):
                 for wanted_id, *values in connection.execute(query)
             }
 
-    def untried(self, manifest: str) -> dict[str | None, int]:
-        """How many wanted clips of a manifest have no attempt yet, by the driver that holds them; None for nobody."""
+    def untried(self, manifest: str, *, without: Collection[str] = ()) -> dict[str | None, int]:
+        """How many wanted clips of a manifest have no attempt yet, by the driver that holds them; None for nobody.
+
+        Args:
+            without: Clips that only these lanes may make are not counted. Which ones may is read out of the clips'
+                records, in the database, so nobody is asked for it who need not know.
+        """
         clip, attempt, claim = schema.clip.c, schema.attempt.c, schema.claim.c
         tried = select(attempt.attempt_id).where(
             attempt.clip_id == clip.clip_id, attempt.fingerprint == clip.fingerprint
@@ -73,8 +85,14 @@ class Backlog(Database):
             .where(clip.manifest == manifest, clip.retired_at.is_(None), ~tried.exists())
             .group_by(claim.owner)
         )
+        if without:
+            query = query.add_columns(*_PLACE).group_by(*_PLACE)
+        counts: Counter[str | None] = Counter()
         with self._read() as connection:
-            return {row.owner: row.clips for row in connection.execute(query)}
+            for owner, clips, *place in connection.execute(query):
+                if not (without and _lanes_of(*place) <= set(without)):
+                    counts[owner] += clips
+        return dict(counts)
 
     def unsettled(self, manifest: str) -> tuple[tuple[Attempt, str | None], ...]:
         """The newest attempts of wanted clips of a manifest that are not stored, each with the driver of its clip.
@@ -150,3 +168,8 @@ class Backlog(Database):
                 )
                 for record, *values in connection.execute(query)
             )
+
+
+def _lanes_of(service: str, model: str, lanes: str | None) -> set[str]:
+    """The lanes that may make a clip, out of its record (``Clip.possible_lanes``)."""
+    return set(json.loads(lanes)) if lanes else {f"{service}/{model}"}

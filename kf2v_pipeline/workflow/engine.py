@@ -46,6 +46,7 @@ class Engine:
         buys: Whether tasks may be created; else only what was begun is finished, and clips that need a task are left.
         frames: Hands frames to the service; None for one that knows no manifest.
         manifest: Whose leftovers are followed whatever clips are driven; None for those of the driven clips alone.
+        without: Lanes that take no clips, since they stopped a moment ago; what is in flight there goes on.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Engine:
         buys: bool = True,
         frames: FrameSender | None = None,
         manifest: str | None = None,
+        without: Collection[str] = (),
     ) -> None:
         self.ledger = ledger
         self.store = store
@@ -75,7 +77,9 @@ class Engine:
         self.budget = budget
         self.buys = buys
         self.frames = frames or FrameSender()
-        self.pool = Pool(self.leave)
+        self.pool = Pool(self.leave, listener.stopped)
+        for lane in without:
+            self.pool.leave_out(lane)
         self.outcomes: dict[str, Outcome] = {}
         self.created_tasks = 0
         self.stops: list[str] = []

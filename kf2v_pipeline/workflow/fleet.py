@@ -44,14 +44,21 @@ class Fleet:
         """
         lane = self._lanes.get(clip.lane)
         if lane is None:
-            client = self._clients.get(clip.service)
-            if client is None:
-                client = await self._stack.enter_async_context(self._connect(clip.service))
-                self._clients[clip.service] = client
-            lane = self._lanes[clip.lane] = Lane(self._desk, client, clip.lane, client.service.model(clip.model))
+            try:
+                lane = self._lanes[clip.lane] = await self._open(clip)
+            except SettingsError as error:
+                self._desk.pool.stop(clip.lane, "ServiceUnusable", str(error))
+                raise
             self._start(lane.submit())
             self._start(lane.look())
         return lane
+
+    async def _open(self, clip: Clip) -> Lane:
+        client = self._clients.get(clip.service)
+        if client is None:
+            client = await self._stack.enter_async_context(self._connect(clip.service))
+            self._clients[clip.service] = client
+        return Lane(self._desk, client, clip.lane, client.service.model(clip.model))
 
     async def open_shared(self, clip: Clip) -> list[Lane]:
         """The lanes that may take a clip that leaves its lane open; one that can't be used holds up no other."""
@@ -64,5 +71,4 @@ class Fleet:
             except SettingsError as error:
                 self._unusable.add(name)
                 self._desk.notice(f"Lane {name} can't be used: {error}")
-                self._desk.pool.stop(name, "ServiceUnusable", str(error))
         return lanes

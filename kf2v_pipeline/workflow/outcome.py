@@ -53,6 +53,9 @@ class Listener(Protocol):
     def noticed(self, sentence: str) -> None:
         """Something that a person should read once, such as a lane that stopped."""
 
+    def stopped(self, lane: str, code: str) -> None:
+        """A lane takes no more clips in this drive; a sentence tells people."""
+
 
 class Silence:
     """A listener that does nothing."""
@@ -67,6 +70,9 @@ class Silence:
         """Ignored."""
 
     def noticed(self, sentence: str) -> None:
+        """Ignored."""
+
+    def stopped(self, lane: str, code: str) -> None:
         """Ignored."""
 
 

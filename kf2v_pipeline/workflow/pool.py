@@ -11,6 +11,9 @@ from kf2v_pipeline.domain.clip import Clip
 Leave = Callable[[Clip, str, str], None]
 """Leaves a clip to the next drive, with a code and a sentence."""
 
+LANE_LEFT_OUT = "LaneLeftOut"
+"""Code of a clip that is left since the drive was to leave its lane out."""
+
 _Queue = deque[tuple[Clip, datetime | None]]
 
 
@@ -19,10 +22,12 @@ class Pool:
 
     Args:
         leave: What becomes of a clip once each of its lanes has stopped.
+        tell: Told of each lane that stops, and of its code.
     """
 
-    def __init__(self, leave: Leave) -> None:
+    def __init__(self, leave: Leave, tell: Callable[[str, str], None]) -> None:
         self._leave = leave
+        self._tell = tell
         self._own: defaultdict[str, _Queue] = defaultdict(deque)
         self._shared: _Queue = deque()
         self._wake: dict[str, Callable[[], None]] = {}
@@ -67,9 +72,16 @@ class Pool:
         for queue in (self._own[lane], self._shared):
             yield from (at for _, at in queue if at is not None and at > now)
 
+    def leave_out(self, lane: str) -> None:
+        """Notes that a lane is to take no clips from the beginning, which is no news to anybody."""
+        self._stops[lane] = LANE_LEFT_OUT, f"Lane {lane} stopped a moment ago, so it is tried in a later run."
+
     def stop(self, lane: str, code: str, message: str) -> None:
         """Notes that a lane takes no more clips; those that no other lane can take are left."""
+        is_news = lane not in self._stops or self._stops[lane][0] != code
         self._stops[lane] = code, message
+        if is_news:
+            self._tell(lane, code)
         lost = [clip for clip, _ in (*self._own.pop(lane, ()), *self._shared) if self._is_lost(clip)]
         self._shared = deque((clip, at) for clip, at in self._shared if not self._is_lost(clip))
         for clip in lost:

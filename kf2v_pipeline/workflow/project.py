@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from kf2v_pipeline.domain.address import redact
 from kf2v_pipeline.domain.attempt import OPEN_STATES, Attempt
 from kf2v_pipeline.domain.clip import Clip
-from kf2v_pipeline.domain.policy import Standing, standing
+from kf2v_pipeline.domain.policy import Standing, next_lanes, standing
 from kf2v_pipeline.domain.price import Budget
 from kf2v_pipeline.domain.problem import Problem
 from kf2v_pipeline.errors import SettingsError
@@ -127,15 +127,23 @@ class Project:
             clip_id: attempt for clip_id, attempt in unstored.items() if standing(attempt) is not Standing.FAILED
         }
 
-    def waiting(self) -> Waiting:
-        """The same, as counts: cheap enough for a sensor's tick, however many clips there are."""
-        untried = self.ledger.untried(self.manifest_name)
+    def waiting(self, *, without: Collection[str] = ()) -> Waiting:
+        """The same, as counts: cheap enough for a sensor's tick, however many clips there are.
+
+        Args:
+            without: Lanes that take no clips: what only they could go on with is not counted.
+        """
+        untried = self.ledger.untried(self.manifest_name, without=without)
         tried = [
             (attempt, owner)
             for attempt, owner in self.ledger.unsettled(self.manifest_name)
             if standing(attempt) is not Standing.FAILED
         ]
         leftovers = [each for each in self.ledger.leftovers(self.manifest_name) if self._can_look_at(each.clip)]
+        if without:
+            stuck = self._stuck([attempt for attempt, _ in tried], without)
+            tried = [(attempt, owner) for attempt, owner in tried if attempt.clip_id not in stuck]
+            leftovers = [each for each in leftovers if each.attempt.lane not in without]
         holders = self.ledger.holders(at=self.clock(), stale_after=self.stale_after) if leftovers else {}
         return Waiting(
             count=sum(untried.values()) + len(tried) + len(leftovers),
@@ -145,6 +153,15 @@ class Project:
             attempts=tuple(attempt for attempt, _ in tried),
             leftovers=len(leftovers),
         )
+
+    def _stuck(self, attempts: Collection[Attempt], without: Collection[str]) -> set[str]:
+        """The clips of these newest attempts that no other lane could go on with."""
+        here = {attempt.clip_id: attempt for attempt in attempts if attempt.lane in without}
+        return {
+            clip.clip_id
+            for clip in (self.wanted(here) if here else ())
+            if set(next_lanes(clip, here[clip.clip_id])) <= set(without)
+        }
 
     def _can_look_at(self, clip: Clip) -> bool:
         """Whether the clip's service can be used with these settings; else a drive would be begun for nothing."""
@@ -186,11 +203,20 @@ class Project:
         key = self.settings.api_key if service.name != "local" else None
         return WanClient(service, key or LOCAL_KEY, workspace=self.settings.workspace, clock=self.clock)
 
-    def engine(self, clips: list[Clip], listener: Listener, *, run_id: str | None = None, buys: bool = True) -> Engine:
+    def engine(
+        self,
+        clips: list[Clip],
+        listener: Listener,
+        *,
+        run_id: str | None = None,
+        buys: bool = True,
+        without: Collection[str] = (),
+    ) -> Engine:
         """An engine for one drive over these clips, and over what is left of others from before their rows changed.
 
         Args:
             buys: Whether the drive may create tasks; else it only finishes what was begun.
+            without: Lanes that take no clips.
         """
         services = {lane.rpartition("/")[0] for clip in clips for lane in clip.possible_lanes}
         # Also of clips whose rows changed since, and in lanes that take no clips any more.
@@ -209,6 +235,7 @@ class Project:
             buys=buys,
             frames=FrameSender(SealedAddresses(self.settings.manifest), self.settings.frames),
             manifest=self.manifest_name,
+            without=without,
         )
 
     @property

@@ -203,6 +203,18 @@ def test_problems_are_those_of_the_last_reading(ledger: Ledger) -> None:
     assert ledger.rejected() == (warning,)
 
 
+def test_clips_without_an_attempt_are_counted_by_their_drivers_where_other_lanes_may_make_them(ledger: Ledger) -> None:
+    anywhere = make_clip("auto", service="auto", model="auto", lanes=("local/kf2v", "local/other"))
+    clips = [*make_clips(3), anywhere]
+    ledger.want("m.csv", clips, at=NOON)
+    ledger.claim("one", ["clip-0"], at=NOON, stale_after=STALE)
+    prepare(ledger, clips[2], owner="two")
+    assert ledger.untried("m.csv") == {"one": 1, None: 2}
+    assert ledger.untried("m.csv", without=["local/other"]) == {"one": 1, None: 2}
+    assert ledger.untried("m.csv", without=["local/kf2v"]) == {None: 1}
+    assert ledger.untried("m.csv", without=["local/kf2v", "local/other"]) == {}
+
+
 # Drivers and claims
 
 

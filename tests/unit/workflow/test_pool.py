@@ -23,7 +23,7 @@ def left() -> list[tuple[str, str]]:
 
 @pytest.fixture
 def pool(left: list[tuple[str, str]]) -> Pool:
-    return Pool(lambda clip, code, _message: left.append((clip.clip_id, code)))
+    return Pool(lambda clip, code, _message: left.append((clip.clip_id, code)), lambda _lane, _code: None)
 
 
 def clip_of(clip_id: str, *lanes: str) -> Clip:

@@ -1,0 +1,171 @@
+"""One bad lane: its clips stay planned and wait, and the clip sensor goes on with those of the others at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from integration.commands.office import Office
+from integration.deployment import Deployment
+from integration.test_dagster_sensors import said
+
+from kf2v_pipeline.localserver.embedded import LocalServer
+from kf2v_pipeline.localserver.fault import Fault
+from kf2v_pipeline.orchestration.names import DRIVE_TAG
+from kf2v_pipeline.orchestration.stop import STOPPED_LANES_TAG, Stop, as_tag
+from kf2v_pipeline.storage.ledger import Driver
+from kf2v_pipeline.workflow.project import utc_now
+
+FLASH, PLUS = "wan2.2-kf2v-flash", "wanx2.1-kf2v-plus"
+ARREARS = Fault(on="create", kind="error", model=FLASH, status=400, code="Arrearage", message="Access denied.")
+OF_PLUS = {"model": PLUS, "resolution": "720P"}
+OF_ANY = {"service": "auto", "resolution": "720P"}
+
+Deploy = Callable[..., Deployment]
+StartServer = Callable[..., LocalServer]
+WriteManifest = Callable[..., Path]
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[Office]:
+    """The same home and storage as the deployment's."""
+    with ExitStack() as opened:
+        yield Office(tmp_path, opened)
+
+
+def only(*clip_ids: str) -> Mapping[str, Any]:
+    """A run that ends before it comes to the others, as at the end of a slice."""
+    return {"ops": {"claim": {"config": {"clip_ids": list(clip_ids)}}}}
+
+
+def begin(deployment: Deployment, status: dg.DagsterRunStatus, tags: Mapping[str, str]) -> dg.DagsterRun:
+    """A run that is not carried out: Dagster alone knows of it."""
+    job = deployment.definitions.resolve_job_def("render_clips")
+    tags = {DRIVE_TAG: job.tags[DRIVE_TAG], **tags}
+    return deployment.instance.create_run_for_job(job, status=status, tags=tags)
+
+
+def test_clips_of_another_lane_are_driven_at_once_and_those_of_the_stopped_one_wait(
+    deploy: Deploy, start_server: StartServer, write_manifest: WriteManifest, office: Office
+) -> None:
+    server, manifest = start_server(faults=(ARREARS,)), write_manifest(*"abcd", rows={"c": OF_PLUS, "d": OF_PLUS})
+    deployment = deploy(server, manifest)
+    deployment.materialize("manifest")
+    first = deployment.run_job("render_clips", config=only("a"))
+    lane = f"{server.base_url}/{FLASH}"
+    tags = deployment.instance.get_run_by_id(first.run_id).tags  # type: ignore[union-attr]  # it was just made
+    assert json.loads(tags[STOPPED_LANES_TAG])[lane]["code"] == "Arrearage"
+
+    request = deployment.tick("clip_sensor")
+
+    assert isinstance(request, dg.RunRequest)
+    assert deployment.run_job("render_clips", config=request.run_config).success
+    assert deployment.partitions() == ({"c", "d"}, set())
+    ledger = office.open(server.base_url, manifest).ledger
+    assert [attempt.clip_id for attempt in ledger.attempts(["a", "b"])] == ["a"]
+    assert f"Wanted: 2 clips. Lane {lane} stopped (Arrearage)" in said(deployment.tick("clip_sensor"))
+
+
+def test_a_clip_that_several_lanes_may_make_is_not_tried_in_the_stopped_one(
+    deploy: Deploy, start_server: StartServer, write_manifest: WriteManifest, office: Office
+) -> None:
+    server = start_server(faults=(ARREARS,))
+    manifest = write_manifest("a", "b", "c", rows={"b": OF_ANY, "c": OF_ANY})
+    lanes = ",".join(f"{server.base_url}/{model}" for model in (FLASH, PLUS))
+    deployment = deploy(server, manifest, lanes=lanes)
+    deployment.materialize("manifest")
+    deployment.run_job("render_clips", config=only("a"))
+    request = deployment.tick("clip_sensor")
+
+    deployment.run_job("render_clips", config=request.run_config)
+
+    ledger = office.open(server.base_url, manifest).ledger
+    assert {attempt.model for attempt in ledger.attempts(["b", "c"])} == {PLUS}
+    assert deployment.partitions() == ({"b", "c"}, set())
+
+
+def test_a_clip_that_several_lanes_may_make_waits_only_where_all_of_them_stopped(
+    deploy: Deploy, start_server: StartServer, write_manifest: WriteManifest, office: Office
+) -> None:
+    refused_everywhere = Fault(on="create", kind="error", status=400, code="Arrearage", message="Access denied.")
+    server = start_server(faults=(refused_everywhere,))
+    manifest = write_manifest("a", "b", **OF_ANY)
+    flash, plus = (f"{server.base_url}/{model}" for model in (FLASH, PLUS))
+    deployment = deploy(server, manifest, lanes=f"{flash},{plus}")
+    deployment.materialize("manifest")
+    project = office.open(server.base_url, manifest)
+    assert [project.waiting(without=[lane]).count for lane in (flash, plus)] == [2, 2]
+
+    deployment.run_job("render_clips", config=only("a"))
+
+    assert [project.waiting(without=[lane]).count for lane in (flash, plus)] == [2, 2]
+    assert project.waiting(without=[flash, plus]).count == 0
+    assert "Wanted: 2 clips. " in said(deployment.tick("clip_sensor"))
+
+
+def test_a_lane_that_stopped_in_a_run_that_goes_on_gets_no_other_run(
+    deploy: Deploy, start_server: StartServer, write_manifest: WriteManifest, office: Office
+) -> None:
+    """Its clips are nobody's by then, and no attempt tells of the stop."""
+    server = start_server()
+    manifest = write_manifest("a", "c", rows={"c": OF_PLUS})
+    deployment = deploy(server, manifest)
+    deployment.materialize("manifest")
+    ledger = office.open(server.base_url, manifest).ledger
+    ledger.enlist(Driver(owner="other", host="another-machine", pid=1, run_id=None), at=utc_now())
+    ledger.claim("other", ["c"], at=utc_now(), stale_after=timedelta(seconds=60))
+    lane = f"{server.base_url}/{FLASH}"
+
+    begin(deployment, dg.DagsterRunStatus.STARTED, as_tag({lane: Stop("ServiceUnreachable", utc_now())}))
+
+    assert "another-machine" in said(deployment.tick("clip_sensor"))
+
+
+@pytest.mark.parametrize(("minutes", "left_out"), [(14, True), (16, False)])
+def test_a_stopped_lane_is_left_out_for_a_quarter_of_an_hour(
+    minutes: int, left_out: bool, deploy: Deploy, start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    server = start_server()
+    deployment = deploy(server, write_manifest("a", "c", rows={"c": OF_PLUS}))
+    deployment.materialize("manifest")
+    lane, at = f"{server.base_url}/{FLASH}", utc_now() - timedelta(minutes=minutes)
+
+    begin(deployment, dg.DagsterRunStatus.CANCELED, as_tag({lane: Stop("ServiceUnreachable", at)}))
+
+    config = deployment.tick("clip_sensor").run_config["ops"]["claim"]["config"]
+    assert config["without_lanes"] == ([lane] if left_out else [])
+
+
+def test_a_person_who_launches_a_run_has_the_lane_tried_again(
+    deploy: Deploy, start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    server = start_server()
+    deployment = deploy(server, write_manifest("a"))
+    deployment.materialize("manifest")
+    stop = Stop("ServiceUnreachable", utc_now())
+    begin(deployment, dg.DagsterRunStatus.CANCELED, as_tag({f"{server.base_url}/{FLASH}": stop}))
+    assert "ServiceUnreachable" in said(deployment.tick("clip_sensor"))
+
+    begin(deployment, dg.DagsterRunStatus.CANCELED, {})
+
+    assert isinstance(deployment.tick("clip_sensor"), dg.RunRequest)
+
+
+def test_a_budget_that_is_reached_holds_up_every_lane(
+    deploy: Deploy, start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    """Each run of the sensor has a budget of its own: none begins for it."""
+    manifest = write_manifest("a", "c", rows={"c": OF_PLUS})
+    deployment = deploy(start_server(), manifest, max_spend=Decimal("0.1"))
+    deployment.materialize("manifest")
+
+    deployment.run_job("render_clips", config=only("a"))
+
+    assert "BudgetReached" in said(deployment.tick("clip_sensor"))
