@@ -13,7 +13,7 @@ UNIT = Path(__file__).parents[1] / "unit" / "storage"
 
 
 def load(name: str) -> dict[str, Any]:
-    """The tests of a module of unit tests, and their fixture ``ledger``; not their ``url``."""
+    """The tests of a module of unit tests, or their fixture ``ledger``; not their ``url``."""
     spec = spec_from_file_location(f"{name}_on_postgresql", UNIT / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -22,7 +22,11 @@ def load(name: str) -> dict[str, Any]:
     return {key: value for key, value in vars(module).items() if key.startswith("test_") or key == "ledger"}
 
 
-globals().update(load("test_ledger"), **load("test_ledger_machine"))
+NOUNS = ("adopt", "attempt", "claim", "fact", "film", "frame", "machine", "spend", "wanted")
+
+globals().update(load("conftest"))
+for noun in NOUNS:
+    globals().update(load(f"test_ledger_{noun}"))
 
 
 @pytest.fixture
