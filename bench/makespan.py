@@ -23,9 +23,10 @@ from rich.console import Console
 
 from bench.frontier import least_mean_s, most_soon
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "unit" / "workflow"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from simulation import MIDNIGHT, SERVICE, Night
+from unit.workflow.simulated_service import MIDNIGHT, SERVICE
+from unit.workflow.simulation import Night
 
 from bench import figures_table
 from kf2v_pipeline.wan.catalog import Quota

@@ -8,7 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from unit.workflow.simulation import MIDNIGHT, make_clip
+from unit.workflow.simulated_service import MIDNIGHT
+from unit.workflow.simulation import make_clip
 
 from kf2v_pipeline.domain.attempt import Fact, FactKind
 from kf2v_pipeline.domain.clip import Clip

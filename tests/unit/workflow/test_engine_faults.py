@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from unit.workflow.simulation import DAY, MIDNIGHT, Night, make_clip
+from unit.workflow.simulated_service import DAY, MIDNIGHT
+from unit.workflow.simulation import Night, make_clip
 
 from kf2v_pipeline.domain.attempt import State
 from kf2v_pipeline.domain.clip import Clip, Frame

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from unit.workflow.simulation import MIDNIGHT, Night, make_clip
+from unit.workflow.simulated_service import MIDNIGHT
+from unit.workflow.simulation import Night, make_clip
 
 from kf2v_pipeline.domain.attempt import State
 from kf2v_pipeline.domain.clip import Clip
