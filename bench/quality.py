@@ -2,7 +2,7 @@
 
     python -m bench.quality [--seeds 12] [--first-seed 0] [--size 640x360]
 
-The films are those of ``tests/made_films.py``, each encoded and measured as the collector would do it, and the local
+The films are those of ``tests/made_films``, each encoded and measured as the collector would do it, and the local
 renderer's films of the example batch. Then one film of 1280x720 is measured alone, for its CPU seconds.
 """
 
