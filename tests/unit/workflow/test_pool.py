@@ -22,8 +22,14 @@ def left() -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-def pool(left: list[tuple[str, str]]) -> Pool:
-    return Pool(lambda clip, code, _message: left.append((clip.clip_id, code)), lambda _lane, _code: None)
+def told() -> list[tuple[str, str]]:
+    """Lanes that stopped, with the code."""
+    return []
+
+
+@pytest.fixture
+def pool(left: list[tuple[str, str]], told: list[tuple[str, str]]) -> Pool:
+    return Pool(lambda clip, code, _message: left.append((clip.clip_id, code)), lambda *stop: told.append(stop))
 
 
 def clip_of(clip_id: str, *lanes: str) -> Clip:
@@ -86,3 +92,21 @@ def test_the_lanes_that_may_take_a_clip_are_woken(pool: Pool) -> None:
     assert woken == [TWO]
     pool.put(clip_of("b", ONE, TWO), None)
     assert woken == [TWO, ONE, TWO]
+
+
+def test_a_lane_that_stops_is_told_of_once_for_each_reason(pool: Pool, told: list[tuple[str, str]]) -> None:
+    for code in ("BudgetReached", "BudgetReached", "ServiceUnreachable"):
+        pool.stop(ONE, code, "...")
+    assert told == [(ONE, "BudgetReached"), (ONE, "ServiceUnreachable")]
+
+
+def test_a_lane_that_is_left_out_takes_no_clip_and_is_no_news(
+    pool: Pool, left: list[tuple[str, str]], told: list[tuple[str, str]]
+) -> None:
+    pool.leave_out(ONE)
+    pool.put(clip_of("own", ONE), None)
+    pool.put(clip_of("shared", ONE, TWO), None)
+    assert left == [("own", "LaneLeftOut")]
+    assert take(pool, ONE) is None
+    assert take(pool, TWO) == "shared"
+    assert told == []
