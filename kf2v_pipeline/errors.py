@@ -67,13 +67,15 @@ class FrameError(Kf2vError):
         location: The frame's address, without secrets.
         what: What is wrong with it.
         fix: What mends it.
+        is_away: Whether it can't be read, which may pass; else it was read, and is of no use.
     """
 
-    def __init__(self, location: str, what: str, fix: str) -> None:
+    def __init__(self, location: str, what: str, fix: str, *, is_away: bool = False) -> None:
         super().__init__(f"Frame {location}: {what}; {fix}.")
         self.location = location
         self.what = what
         self.fix = fix
+        self.is_away = is_away
 
 
 class StorageError(Kf2vError):

@@ -19,6 +19,9 @@ MAX_FAILED_TRIES = 3
 MAX_TRIES = 10
 """Attempts of any kind before a person is asked: also creates that never arrived."""
 
+FRAME_WAITS = (timedelta(seconds=10), timedelta(seconds=40), timedelta(seconds=160))
+"""How long after each time that a frame can't be read it is read again; then a person is asked."""
+
 
 class Standing(str, Enum):
     """Where a clip stands, as people are told."""

@@ -30,7 +30,7 @@ _HELP = {
     Remedy.RETRY: "It was tried as often as makes sense, at no cost: materialize the partition again, or run job "
     "retry_failed, once the service has recovered.",
     Remedy.PERSON: "Change the row, its frames or its prompt as the reason says; the next reading of the manifest "
-    "makes a new attempt.",
+    "makes a new attempt. Where the row stays as it is, materialize the partition again, or run job retry_failed.",
     Remedy.STOP_LANE: "Mend the account, key or quota that the reason names; the clips of this lane then go on.",
 }
 _HELP_IF_PAID = (

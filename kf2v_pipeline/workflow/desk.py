@@ -46,9 +46,6 @@ class Desk(Protocol):
     def decide(self, clip: Clip, attempt: Attempt) -> bool:
         """Ends a clip whose attempt has ended; False where another attempt may follow."""
 
-    def fail(self, clip: Clip, code: str, message: str) -> None:
-        """Ends a clip for which no attempt could be made."""
-
     def leave(self, clip: Clip, code: str, message: str) -> None:
         """Leaves a clip to the next drive."""
 

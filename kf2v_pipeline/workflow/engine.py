@@ -184,10 +184,6 @@ class Engine:
             self._end(clip, Verdict.FAILED, attempt, attempt.error_code, attempt.error_message)
         return stands in (Standing.STORED, Standing.FAILED)
 
-    def fail(self, clip: Clip, code: str, message: str) -> None:
-        """Ends a clip for which no attempt could be made."""
-        self._end(clip, Verdict.FAILED, None, code, message)
-
     def leave(self, clip: Clip, code: str, message: str) -> None:
         """Leaves a clip to the next drive."""
         if self._leftovers.have(clip):

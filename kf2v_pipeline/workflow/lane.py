@@ -6,13 +6,14 @@ What a look means for an attempt is ``workflow.reading``'s, which stranger is ou
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
 from kf2v_pipeline.domain.attempt import Attempt, FactKind, Remedy, State
 from kf2v_pipeline.domain.clip import Clip
-from kf2v_pipeline.domain.policy import retry_at
+from kf2v_pipeline.domain.policy import FRAME_WAITS, retry_at
 from kf2v_pipeline.domain.price import Money, limit_for
 from kf2v_pipeline.domain.reading import ListedTask, Reading, TaskStatus
 from kf2v_pipeline.errors import BudgetReached, FrameError, NoPlace, NotSent, ReplyLost, ServiceError, TransportError
@@ -26,16 +27,13 @@ from kf2v_pipeline.workflow.desk import Desk
 from kf2v_pipeline.workflow.listing import Listing
 from kf2v_pipeline.workflow.reading import fact_of
 from kf2v_pipeline.workflow.reconcile import echo_of, reconcile
-from kf2v_pipeline.workflow.sending import awaiting_reply, refused, reply_lost, unsent
+from kf2v_pipeline.workflow.sending import awaiting_reply, frame_refused, refused, reply_lost, unsent
 from kf2v_pipeline.workflow.tempo import hurry
 from kf2v_pipeline.workflow.twins import Twins
 from kf2v_pipeline.workflow.watch import Watch
 
 TROUBLES_PER_LOOK = 3
 """Tasks of one look that may be unreadable before it ends: one alone must not keep the others from being seen."""
-
-VANISHED_AFTER_LOOKS = 3
-"""Looks in a row that must say UNKNOWN before a young task counts as gone: one may be a replica that lags."""
 
 
 class Lane:
@@ -55,7 +53,7 @@ class Lane:
         self._unconfirmed: dict[str, tuple[Clip, Attempt]] = {}
         self._twins = Twins(desk, client)
         self._listing = Listing(client, desk.ledger, desk.clock, model.name)
-        self._unknown_looks: dict[str, int] = {}
+        self._missed_frames: Counter[str] = Counter()
         self._watch = Watch(model.quota.tasks_in_process, partial(desk.ledger.durations, name))
         self._brake = Brake(model.quota, desk.tempo.unreachable_after, desk.clock)
         self._stopped: tuple[str, str] | None = None
@@ -98,7 +96,7 @@ class Lane:
             try:
                 first_url, last_url = await self._desk.frames.urls(clip, self.client)
             except FrameError as error:
-                self._desk.fail(clip, "FrameUnusable", str(error))
+                await self._miss_frame(clip, error)
                 continue
             except (TransportError, ServiceError) as error:
                 self._brake.pause(timedelta(seconds=5))
@@ -109,6 +107,16 @@ class Lane:
             attempt = await self._prepare(clip)
             if attempt is not None:
                 await self._send(clip, attempt, first_url, last_url)
+
+    async def _miss_frame(self, clip: Clip, error: FrameError) -> None:
+        """Plans a clip for later whose frame can't be read, a few times; else its attempt ends, which is on record."""
+        if error.is_away and (missed := self._missed_frames[clip.clip_id]) < len(FRAME_WAITS):
+            self._missed_frames[clip.clip_id] += 1
+            self.plan(clip, self._desk.clock() + FRAME_WAITS[missed])
+            return
+        attempt = await self._prepare(clip)
+        if attempt is not None:
+            self._settle(clip, self._desk.record(attempt, FactKind.REFUSED, **frame_refused(error)))
 
     def _end(self) -> None:
         self._is_ending = True
@@ -194,7 +202,8 @@ class Lane:
                 self._brake.throttle(len(self._flights))
             except ReplyLost as error:
                 self._note_reach(error)
-                self._hold(clip, self._lose_reply(attempt, error.what))
+                self._unconfirmed[attempt.attempt_id] = (clip, self._lose_reply(attempt, error.what))
+                self._changed.ring()
                 return
             except asyncio.CancelledError:
                 self._lose_reply(attempt, "the run was stopped while it was sending")
@@ -243,10 +252,6 @@ class Lane:
 
     def _lose_reply(self, attempt: Attempt, why: str) -> Attempt:
         return self._desk.record(attempt, FactKind.REPLY_LOST, **reply_lost(why, self._desk.clock()))
-
-    def _hold(self, clip: Clip, attempt: Attempt) -> None:
-        self._unconfirmed[attempt.attempt_id] = (clip, attempt)
-        self._changed.ring()
 
     def _refuse(self, clip: Clip, attempt: Attempt, error: ServiceError, verdict: Verdict) -> None:
         attempt = self._desk.record(attempt, FactKind.REFUSED, **refused(error, verdict))
@@ -327,7 +332,6 @@ class Lane:
         for clip, attempt in flights:
             row = rows.get(attempt.task_id or "")
             if row is not None and not row.status.ended:
-                self._unknown_looks.pop(attempt.attempt_id, None)
                 self._watch.saw(attempt, row.status, started_at=row.started_at, at=read_at)
                 continue
             try:
@@ -349,12 +353,9 @@ class Lane:
 
     def _take_in(self, clip: Clip, attempt: Attempt, reading: Reading) -> None:
         """Turns a reading into a fact, and the fact into what follows."""
-        if reading.status is not TaskStatus.UNKNOWN:
-            self._unknown_looks.pop(attempt.attempt_id, None)
-        elif self._desk.clock() < attempt.expires_at:
-            looks = self._unknown_looks[attempt.attempt_id] = self._unknown_looks.get(attempt.attempt_id, 0) + 1
-            if looks < VANISHED_AFTER_LOOKS:
-                return
+        is_young = self._desk.clock() < attempt.expires_at
+        if reading.status is TaskStatus.UNKNOWN and is_young and not self._watch.is_gone(attempt):
+            return
         fact = fact_of(reading, clip, self.client.service)
         if fact is None:
             self._watch.saw(attempt, reading.status, started_at=reading.started_at, at=reading.read_at)

@@ -81,7 +81,7 @@ def read_frame(location: str, *, fix: bool = False) -> bytes:
     try:
         return read_bytes(location, limit_bytes=MAX_SOURCE_BYTES if fix else MAX_FRAME_BYTES)
     except StorageError as error:
-        raise FrameError(error.path, error.what, error.fix) from None
+        raise FrameError(error.path, error.what, error.fix, is_away=True) from None
 
 
 def fix_one(content: bytes) -> Fixed | None:

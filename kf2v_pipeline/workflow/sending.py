@@ -9,7 +9,7 @@ from typing import Any
 
 from kf2v_pipeline.domain.attempt import Remedy
 from kf2v_pipeline.domain.reading import Created
-from kf2v_pipeline.errors import ServiceError
+from kf2v_pipeline.errors import FrameError, ServiceError
 from kf2v_pipeline.wan.fault import Verdict
 
 
@@ -39,6 +39,11 @@ async def awaiting_reply(
 def unsent(why: str, remedy: Remedy) -> dict[str, Any]:
     """It certainly did not reach the service."""
     return {"error_code": "NotSent", "error_message": f"It was not sent: {why}.", "remedy": remedy}
+
+
+def frame_refused(error: FrameError) -> dict[str, Any]:
+    """It was not sent, since a frame of it is of no use."""
+    return {"error_code": "FrameUnusable", "error_message": str(error), "remedy": Remedy.PERSON}
 
 
 def reply_lost(why: str, at: datetime) -> dict[str, Any]:

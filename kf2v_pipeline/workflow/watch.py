@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 
@@ -11,6 +12,9 @@ from kf2v_pipeline.domain.reading import TaskStatus
 
 LEARNED_FOR = timedelta(minutes=1)
 """How long what was learned of a lane's lengths counts, where no task of this drive's ends meanwhile."""
+
+VANISHED_AFTER_LOOKS = 3
+"""Looks in a row that must say UNKNOWN before a young task counts as gone: one may be a replica that lags."""
 
 
 class Watch:
@@ -28,19 +32,27 @@ class Watch:
         self._learned_at: datetime | None = None
         self._running_since: dict[str, datetime] = {}
         self._seen_at: dict[str, datetime] = {}
+        self._unknown_looks: Counter[str] = Counter()
         self._freed_at: datetime | None = None
 
     def saw(self, attempt: Attempt, status: TaskStatus, *, started_at: datetime | None, at: datetime) -> None:
         """A look showed a task that has not ended."""
         self._seen_at[attempt.attempt_id] = at
+        self._unknown_looks.pop(attempt.attempt_id, None)
         if status is TaskStatus.RUNNING:
             since = started_at or self._running_since.get(attempt.attempt_id) or at
             self._running_since[attempt.attempt_id] = min(since, at)
+
+    def is_gone(self, attempt: Attempt) -> bool:
+        """A look knew nothing of a task; whether that was so often enough in a row to believe it."""
+        self._unknown_looks[attempt.attempt_id] += 1
+        return self._unknown_looks[attempt.attempt_id] >= VANISHED_AFTER_LOOKS
 
     def ended(self, attempt: Attempt, ended_at: datetime | None) -> None:
         """A look showed that a task has ended: another one has its place since then."""
         self._running_since.pop(attempt.attempt_id, None)
         self._seen_at.pop(attempt.attempt_id, None)
+        self._unknown_looks.pop(attempt.attempt_id, None)
         self._learned_at = None
         if ended_at is not None:
             self._freed_at = max(self._freed_at or ended_at, ended_at)

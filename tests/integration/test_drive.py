@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kf2v_pipeline.domain.attempt import Fact, FactKind, State
+from kf2v_pipeline.domain.attempt import Fact, FactKind, Remedy, State
 from kf2v_pipeline.domain.policy import Pace
 from kf2v_pipeline.localserver.embedded import LocalServer
 from kf2v_pipeline.localserver.fault import Fault
@@ -287,6 +287,8 @@ def test_a_frame_that_changed_since_it_was_planned_is_not_paid_for(
 
     assert report.outcomes["a"].code == "FrameUnusable"
     assert server.journal()["creates"] == []
+    assert project.backlog() == {}  # else the clip sensor would start a run for it at every tick
+    assert [attempt.remedy for attempt in project.ledger.attempts()] == [Remedy.PERSON]
 
 
 def test_a_stored_video_that_was_removed_is_fetched_again_for_free(

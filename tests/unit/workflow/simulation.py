@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -91,7 +91,7 @@ class Night:
             raise SettingsError("DASHSCOPE_API_KEY", f"the service {service} needs an API key", "set it")
         return _opened(self.wan)
 
-    def drive(self, *, for_s: float | None = None) -> DriveReport:
+    def drive(self, *, for_s: float | None = None, asked: Collection[str] = ()) -> DriveReport:
         engine = Engine(
             ledger=self.ledger,
             store=self.store,
@@ -104,7 +104,7 @@ class Night:
             manifest="manifest.csv",
         )
         until = None if for_s is None else self.wan.now() + timedelta(seconds=for_s)
-        return run_virtually(engine.drive(self.clips, until=until), self.loop)
+        return run_virtually(engine.drive(self.clips, asked=asked, until=until), self.loop)
 
     def drive_to_the_end(self) -> DriveReport:
         """As many drives as it takes until nothing is left for another one; each lasts a virtual hour at most."""

@@ -176,6 +176,37 @@ def test_a_fault_at_any_await_costs_nothing_and_loses_nothing(
     assert snare.passed, "the place was never passed"
 
 
+def test_a_frame_that_is_away_for_a_minute_fails_no_clip(clips: list[Clip], film: Path, tmp_path: Path) -> None:
+    frame = Path(clips[0].first_frame.location)
+    content = frame.read_bytes()
+    frame.unlink()
+    night = RealNight(tmp_path / "night", clips, film)
+    night.loop.call_later(60, frame.write_bytes, content)
+
+    report = night.drive()
+
+    assert {outcome.verdict for outcome in report.outcomes.values()} == {Verdict.STORED}
+    night.assert_each_video_is_stored_for_its_clip()
+    night.close()
+
+
+def test_a_frame_that_stays_away_fails_its_clip_until_a_person_asks(
+    clips: list[Clip], film: Path, tmp_path: Path
+) -> None:
+    frame = Path(clips[0].first_frame.location)
+    content = frame.read_bytes()
+    frame.unlink()
+    night = RealNight(tmp_path / "night", clips, film)
+
+    assert {outcome.code for outcome in night.drive().outcomes.values()} == {"FrameUnusable"}
+    assert night.wan.tasks == []
+    frame.write_bytes(content)
+    assert {outcome.verdict for outcome in night.drive().outcomes.values()} == {Verdict.FAILED}
+    asked = night.drive(asked=[clip.clip_id for clip in clips])
+    assert {outcome.verdict for outcome in asked.outcomes.values()} == {Verdict.STORED}
+    night.close()
+
+
 def test_a_storage_that_fails_for_longer_than_the_service_keeps_the_video_loses_nothing(
     clips: list[Clip], film: Path, tmp_path: Path
 ) -> None:
