@@ -10,7 +10,7 @@ from kf2v_pipeline.domain.attempt import Attempt, State
 from kf2v_pipeline.domain.policy import Standing, standing
 from kf2v_pipeline.orchestration.checks import report, report_video_checks
 from kf2v_pipeline.orchestration.events import Source, made_event
-from kf2v_pipeline.orchestration.names import DRIVE_TAG, Names
+from kf2v_pipeline.orchestration.names import Names
 from kf2v_pipeline.orchestration.reconcile import build_reconcile_op
 from kf2v_pipeline.orchestration.render import RenderOps
 from kf2v_pipeline.orchestration.steps import gallery_step, manifest_step, table_step
@@ -109,7 +109,7 @@ def build_jobs(names: Names, ops: RenderOps) -> Jobs:
 def _job(
     names: Names, name: str, description: str, *, drives: bool = True
 ) -> Callable[[Callable[..., Any]], dg.JobDefinition]:
-    tags = {DRIVE_TAG: names.group_name, "dagster/max_runtime": str(MAX_RUNTIME_SECONDS)} if drives else {}
+    tags = {**names.drive_tags, "dagster/max_runtime": str(MAX_RUNTIME_SECONDS)} if drives else {}
     return dg.job(name=names.of(name), description=description, executor_def=dg.in_process_executor, tags=tags)
 
 

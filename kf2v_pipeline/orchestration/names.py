@@ -93,6 +93,15 @@ class Names:
         return dg.DynamicPartitionsDefinition(name=self.of("clips"))
 
     @property
+    def drive_tags(self) -> dict[str, str]:
+        """The tags of a run that drives clips.
+
+        Dagster starts a run whose worker died again at the step that failed; ours hand on in memory, so begin at the
+        first one: what was done before is found done.
+        """
+        return {DRIVE_TAG: self.group_name, "dagster/retry_strategy": "ALL_STEPS"}
+
+    @property
     def handed_on(self) -> dg.Out:
         """The output of an op whose value goes on to the next one, within the process."""
         return dg.Out(io_manager_key=self.of("kf2v_memory"))

@@ -16,7 +16,7 @@ from kf2v_pipeline.orchestration.event_log import event_log_at_hand
 from kf2v_pipeline.orchestration.events import what_to_do
 from kf2v_pipeline.orchestration.interrupt import run_interruptibly
 from kf2v_pipeline.orchestration.metadata import cost_table, table
-from kf2v_pipeline.orchestration.names import DRIVE_TAG, Names
+from kf2v_pipeline.orchestration.names import Names
 from kf2v_pipeline.orchestration.storyteller import Storyteller, is_partitioned
 from kf2v_pipeline.orchestration.told import Told
 from kf2v_pipeline.words import counted
@@ -80,8 +80,8 @@ def build_render_ops(names: Names) -> RenderOps:
     )
     def claim(context: dg.OpExecutionContext, config: RenderConfig) -> dict[str, Any]:
         project = names.project(context)
-        if is_partitioned(context):  # Dagster makes the run of an asset, and takes no tag of ours for it
-            context.instance.add_run_tags(context.run_id, {DRIVE_TAG: names.group_name})
+        if is_partitioned(context):  # Dagster makes the run of an asset, and takes no tags of ours for it
+            context.instance.add_run_tags(context.run_id, {**names.drive_tags, **context.run.tags})
         chosen = list(context.partition_keys) if is_partitioned(context) else config.clip_ids
         if config.only_missing:
             wanted = _missing(context.instance, names, project, without=config.without_lanes)
