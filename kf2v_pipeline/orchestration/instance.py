@@ -20,6 +20,7 @@ run_retries:
   retry_on_asset_or_op_failure: false # a worker that died is started again; a clip that failed is not paid again
 run_monitoring:
   enabled: true # stops runs that pass their tag dagster/max_runtime, also those whose machine is gone
+  max_runtime_seconds: 86400 # of runs without that tag: a day
   free_slots_after_run_end_seconds: 300
 sensors:
   use_threads: true # a slow sensor of another project does not hold up ours

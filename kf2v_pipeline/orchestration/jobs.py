@@ -18,9 +18,6 @@ from kf2v_pipeline.orchestration.told import Told
 from kf2v_pipeline.words import counted
 from kf2v_pipeline.workflow.project import Project
 
-MAX_RUNTIME_SECONDS = 24 * 60 * 60
-"""A run that takes longer is stopped, where ``run_monitoring`` is on: after a day no task is left to wait for."""
-
 
 class RetryConfig(dg.Config):
     """Which of the failed clips to try again; what is left empty does not narrow them down."""
@@ -109,7 +106,7 @@ def build_jobs(names: Names, ops: RenderOps) -> Jobs:
 def _job(
     names: Names, name: str, description: str, *, drives: bool = True
 ) -> Callable[[Callable[..., Any]], dg.JobDefinition]:
-    tags = {**names.drive_tags, "dagster/max_runtime": str(MAX_RUNTIME_SECONDS)} if drives else {}
+    tags = names.drive_tags if drives else {}
     return dg.job(name=names.of(name), description=description, executor_def=dg.in_process_executor, tags=tags)
 
 

@@ -21,6 +21,9 @@ OWNER = "team:video"
 DRIVE_TAG = "kf2v/drive"
 """On every run that drives clips: ``tag_concurrency_limits`` of an instance count it."""
 
+MAX_RUNTIME_SECONDS = 24 * 60 * 60
+"""A run that takes longer is stopped, where ``run_monitoring`` is on: after a day no task is left to wait for."""
+
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -99,7 +102,11 @@ class Names:
         Dagster starts a run whose worker died again at the step that failed; ours hand on in memory, so begin at the
         first one: what was done before is found done.
         """
-        return {DRIVE_TAG: self.group_name, "dagster/retry_strategy": "ALL_STEPS"}
+        return {
+            DRIVE_TAG: self.group_name,
+            "dagster/max_runtime": str(MAX_RUNTIME_SECONDS),
+            "dagster/retry_strategy": "ALL_STEPS",
+        }
 
     @property
     def handed_on(self) -> dg.Out:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
+import pytest
 from dagster._utils.tags import TagConcurrencyLimitsCounter
 from integration.deployment import MODERATED, VIDEO, Deployment
 
@@ -107,6 +108,22 @@ def test_runs_of_the_asset_that_a_person_launches_hold_the_other_runs_that_rende
     limits, waiting = [{"key": DRIVE_TAG, "limit": 2}], runs[0].with_tags({DRIVE_TAG: "kf2v"})
     assert not TagConcurrencyLimitsCounter(limits, runs[:1]).is_blocked(waiting)
     assert TagConcurrencyLimitsCounter(limits, runs).is_blocked(waiting)
+
+
+@pytest.mark.parametrize("own", [{}, {"dagster/max_runtime": "60"}], ids=["as jobs", "as a person says"])
+def test_a_run_of_the_asset_is_stopped_after_the_time_that_jobs_have_or_that_a_person_gave_it(
+    own: dict[str, str], deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    """Run monitoring reads a run's tags each time that it looks at it."""
+    deployment = deploy(start_server(), write_manifest("a"))
+    deployment.materialize("manifest")
+
+    result = deployment.materialize("video", partition_key="a", tags=own)
+
+    run = deployment.instance.get_run_by_id(result.run_id)
+    assert run is not None
+    of_jobs = deployment.definitions.resolve_job_def("render_batch").tags
+    assert run.tags["dagster/max_runtime"] == {**of_jobs, **own}["dagster/max_runtime"]
 
 
 def test_a_stored_partition_shows_its_film_and_what_it_cost(

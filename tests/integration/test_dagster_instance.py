@@ -14,7 +14,7 @@ import yaml
 
 import kf2v_pipeline
 from kf2v_pipeline.orchestration.instance import DAGSTER_YAML, open_instance
-from kf2v_pipeline.orchestration.names import DRIVE_TAG
+from kf2v_pipeline.orchestration.names import DRIVE_TAG, MAX_RUNTIME_SECONDS
 
 DOCS = Path(__file__).parents[2] / "docs"
 DEPLOY = (DOCS / "deploy.md").read_text("utf-8")
@@ -39,6 +39,7 @@ def test_render_runs_are_held_back_by_their_tag_and_dead_workers_alone_are_start
         assert instance.run_retries_enabled
         assert not instance.run_retries_retry_on_asset_or_op_failure
         assert instance.run_monitoring_enabled
+        assert instance.run_monitoring_max_runtime_seconds == MAX_RUNTIME_SECONDS
 
 
 def test_an_instance_on_postgresql_keeps_runs_there(
