@@ -83,13 +83,12 @@ def build_render_ops(names: Names) -> RenderOps:
         if is_partitioned(context):  # Dagster makes the run of an asset, and takes no tags of ours for it
             context.instance.add_run_tags(context.run_id, {**names.drive_tags, **context.run.tags})
         chosen = list(context.partition_keys) if is_partitioned(context) else config.clip_ids
-        if config.only_missing:
-            wanted = _missing(context.instance, names, project, without=config.without_lanes)
-        else:
-            wanted = {clip.clip_id for clip in project.wanted(chosen or None)}
+        wanted = {clip.clip_id for clip in project.wanted(chosen or None)}
         unknown = [clip_id for clip_id in chosen if clip_id not in wanted]
         if unknown:
             context.log.warning(f"Not in the manifest any more, so not rendered: {_listed(unknown)}.")
+        if config.only_missing:
+            wanted &= _missing(context.instance, names, project, without=config.without_lanes)
         how = {"slice_minutes": config.slice_minutes, "without_lanes": config.without_lanes}
         return {"clip_ids": sorted(wanted), "asked": chosen, **how}
 

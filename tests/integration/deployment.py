@@ -34,11 +34,14 @@ class Deployment:
         self.settings = settings
         self.definitions = build_definitions(settings)
 
-    def materialize(self, *names: str, **options: Any) -> dg.ExecuteInProcessResult:
+    def materialize(
+        self, *names: str, config: Mapping[str, Any] | None = None, **options: Any
+    ) -> dg.ExecuteInProcessResult:
         job = self.definitions.resolve_implicit_global_asset_job_def()
         selection = [dg.AssetKey(name) for name in names]
+        config = {**QUIET, **(config or {})}
         return job.execute_in_process(
-            instance=self.instance, asset_selection=selection, raise_on_error=False, run_config=QUIET, **options
+            instance=self.instance, asset_selection=selection, raise_on_error=False, run_config=config, **options
         )
 
     def materialize_range(self, first: str, last: str) -> dg.ExecuteInProcessResult:

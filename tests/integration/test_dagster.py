@@ -82,6 +82,20 @@ def test_materializing_a_failed_partition_again_makes_it_green_with_one_more_tas
     assert len(server.journal()["creates"]) == 3
 
 
+def test_only_missing_leaves_out_some_of_the_chosen_partitions_and_adds_none(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    server = start_server()
+    deployment = deploy(server, write_manifest("a", "b"))
+    deployment.materialize("manifest")
+
+    only_missing = {"ops": {"render": {"ops": {"claim": {"config": {"only_missing": True}}}}}}
+    assert deployment.materialize("video", partition_key="a", config=only_missing).success
+
+    assert deployment.partitions() == ({"a"}, set())
+    assert len(server.journal()["creates"]) == 1
+
+
 def test_materializing_a_stored_partition_again_costs_nothing(
     deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
 ) -> None:
