@@ -4,7 +4,8 @@ Run as ``python -m bench.scale [--sizes 1000 10000 100000]``. Nothing is created
 made beforehand, as a first run would have left them (each frame is the last of one clip and the first of the next).
 CPU seconds of this process; a cost per clip that grows with the size would show here. ``forecast`` is what
 ``kf2v plan`` does; ``plan`` is how a run, a sensor and the schedule take the manifest in; ``drive`` is what a run does
-then.
+then. A second table is what the clip sensor asks of the ledger at each tick, where nothing is stored: it has to stay
+well below a second.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import insert
 
-from kf2v_pipeline.domain.attempt import Attempt, State
-from kf2v_pipeline.domain.clip import Clip
+from kf2v_pipeline.domain.attempt import Attempt, Remedy, State
+from kf2v_pipeline.domain.clip import Clip, Frame
 from kf2v_pipeline.domain.policy import Standing
 from kf2v_pipeline.media.frames import inspect_frame
 from kf2v_pipeline.settings import Settings
@@ -121,6 +122,53 @@ def measure(clips: int) -> Figures:
         return Figures(forecast_s=forecast_s, plan_s=plan_s, drive_s=drive_s, backlog_s=backlog_s)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ticks:
+    untried_s: float
+    stopped_s: float
+    failed_s: float
+
+
+def measure_ticks(clips: int) -> Ticks:
+    """What waits, told of clips of two lanes by turns: where one of the lanes stopped, and where all clips failed."""
+    with tempfile.TemporaryDirectory(prefix="kf2v-scale-") as name:
+        settings = Settings(manifest=f"{name}/manifest.csv", storage=f"{name}/out", home=Path(name) / "home")
+        with Project(settings, local_address=str) as project:
+            wanted = [made_clip(number) for number in range(clips)]
+            project.ledger.want(project.manifest_name, wanted, at=utc_now())
+            untried_s, waiting = cpu_s(project.waiting)
+            stopped_s, able = cpu_s(lambda: project.waiting().without([wanted[0].lane]))
+            assert (waiting.count, able.count) == (clips, clips // 2)
+            fail_all(project, wanted)
+            failed_s, waiting = cpu_s(project.waiting)
+            assert waiting.count == 0
+        return Ticks(untried_s=untried_s, stopped_s=stopped_s, failed_s=failed_s)
+
+
+def made_clip(number: int) -> Clip:
+    frame = Frame(location="/a.png", sha256="0" * 64, width=640, height=360, size_bytes=9, format="PNG")
+    return Clip(
+        clip_id=f"c{number}", row=number + 1, service="local", model=f"model-{number % 2}", resolution="480P",
+        first_frame=frame, last_frame=frame, prompt=f"Take {number}",
+    )  # fmt: skip
+
+
+def fail_all(project: Project, clips: list[Clip]) -> None:
+    """Leaves the ledger as runs do in which the service refused every film for its contents."""
+    at = utc_now() - timedelta(days=2)
+    attempts = [
+        Attempt(
+            attempt_id=f"a{number}", number=1, model=clip.model, lane=clip.lane, owner="bench", prompt=clip.prompt,
+            prepared_at=at, submitted_at=at, ended_at=at, state=State.FAILED, task_id=f"t{number}",
+            error_code="DataInspectionFailed", error_message="No.", remedy=Remedy.PERSON,
+            clip_id=clip.clip_id, fingerprint=clip.fingerprint, service=clip.service,
+        )
+        for number, clip in enumerate(clips)
+    ]  # fmt: skip
+    with project.ledger._write() as connection:  # noqa: SLF001 - as in ``store_all``
+        connection.execute(insert(schema.attempt), [_as_row(attempt) for attempt in attempts])
+
+
 def drive(project: Project) -> Any:
     wanted = list(project.wanted())
     return asyncio.run(project.engine(wanted, Silence()).drive(wanted))
@@ -138,6 +186,13 @@ def main() -> None:
         costs = (figures.forecast_s, figures.plan_s, figures.backlog_s, figures.drive_s)
         table.add_row(f"{clips:,}", *(f"{cost:.2f} ({1000 * cost / clips:.3f})" for cost in costs))
     Console(width=120).print(table)
+    ticks = Table(title="A tick of the clip sensor; CPU seconds")
+    for column in ("clips", "all untried", "a lane stopped, half untried", "all failed for good"):
+        ticks.add_column(column, justify="right")
+    for size in sizes:
+        tick = measure_ticks(size)
+        ticks.add_row(f"{size:,}", *(f"{cost:.2f}" for cost in (tick.untried_s, tick.stopped_s, tick.failed_s)))
+    Console(width=120).print(ticks)
     print(f"planning {clips:,} stored: {figures.forecast_s:.1f} s (kf2v plan), {figures.plan_s:.1f} s (a run's)")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -11,7 +11,6 @@ from itertools import accumulate, pairwise
 from math import exp
 
 from kf2v_pipeline.domain.attempt import Attempt, Remedy, State
-from kf2v_pipeline.domain.clip import Clip
 
 MAX_FAILED_TRIES = 3
 """Tasks that may fail for one clip before a person is asked; failed tasks cost nothing (vendor page, billing)."""
@@ -56,13 +55,16 @@ def _may_try_again(attempt: Attempt, tries: int) -> bool:
     return tries < (MAX_TRIES if attempt.state is State.REFUSED else MAX_FAILED_TRIES)
 
 
-def next_lanes(clip: Clip, attempt: Attempt | None) -> tuple[str, ...]:
-    """The lanes that could go on with a clip: the one that its task is in, or those that may make its next one.
+def is_held_up(possible_lanes: Collection[str], attempt: Attempt | None, *, without: Collection[str]) -> bool:
+    """Whether a clip waits for lanes that take no clips: the one that its task is in, or all that may make its next.
 
     Args:
+        possible_lanes: Those that may make the clip.
         attempt: Its newest one; None where none was made yet.
+        without: The lanes that take no clips.
     """
-    return (attempt.lane,) if attempt is not None and attempt.is_open else clip.possible_lanes
+    lanes = {attempt.lane} if attempt is not None and attempt.is_open else set(possible_lanes)
+    return lanes <= set(without)
 
 
 def retry_at(attempt: Attempt) -> datetime:

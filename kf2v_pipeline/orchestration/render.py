@@ -9,7 +9,7 @@ from pydantic import Field
 
 from kf2v_pipeline.domain.attempt import OPEN_STATES
 from kf2v_pipeline.domain.clip import Clip
-from kf2v_pipeline.domain.policy import next_lanes
+from kf2v_pipeline.domain.policy import is_held_up
 from kf2v_pipeline.domain.price import Money
 from kf2v_pipeline.orchestration.checks import report_video_checks
 from kf2v_pipeline.orchestration.event_log import event_log_at_hand
@@ -168,7 +168,7 @@ def _missing(
     waits = {
         clip.clip_id
         for clip in (clips if without else ())
-        if set(next_lanes(clip, backlog.get(clip.clip_id))) <= set(without)
+        if is_held_up(clip.possible_lanes, backlog.get(clip.clip_id), without=without)
     }
     return untold | (backlog.keys() - waits)
 

@@ -18,7 +18,8 @@ from kf2v_pipeline.storage.ledger import Driver
 from kf2v_pipeline.storage.source import token
 from kf2v_pipeline.words import counted
 from kf2v_pipeline.workflow.driver import all_drivers, describe, is_gone, living_drivers
-from kf2v_pipeline.workflow.project import Project, Waiting
+from kf2v_pipeline.workflow.project import Project
+from kf2v_pipeline.workflow.waiting import Waiting
 
 SLICE_MINUTES = 30
 """How long a run of the sensor's stays: failures turn red soon, and a deploy finds short runs."""
@@ -88,7 +89,7 @@ def _next_run(instance: dg.DagsterInstance, names: Names, project: Project) -> d
         return dg.SkipReason("Every wanted clip is stored, or failed for good.")
     _report_dead_runs(instance, project)
     stops = stopped_lanes(instance, names, now) | refused_lanes(waiting.attempts, now)
-    able = project.waiting(without=stops.keys()) if stops else waiting
+    able = waiting.without(stops.keys())
     reason = (
         (None if able.count else " ".join(stops.values()))
         or _driven(project, able, now)

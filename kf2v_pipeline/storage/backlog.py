@@ -3,24 +3,45 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
-from sqlalchemy import JSON, Text, and_, cast, func, select, type_coerce
+from sqlalchemy import ColumnElement, and_, case, func, or_, select
 
-from kf2v_pipeline.domain.attempt import OPEN_STATES, Attempt, State
+from kf2v_pipeline.domain.attempt import OPEN_STATES, Attempt, Remedy, State
 from kf2v_pipeline.domain.clip import Clip
+from kf2v_pipeline.domain.policy import MAX_FAILED_TRIES, MAX_TRIES
 from kf2v_pipeline.storage import schema
 from kf2v_pipeline.storage.database import Database, chunks
 
 _FIELDS = tuple(field.name for field in fields(Attempt))
 
-_RECORD = type_coerce(cast(schema.clip.c.record, Text().with_variant(JSON(), "postgresql")), JSON)
-"""A clip's record as what it is; SQLite looks into text, PostgreSQL does not."""
 
-_PLACE = tuple(_RECORD[name].as_string().label(name) for name in ("service", "model", "lanes"))
-"""Where a clip may be made."""
+class Untried(NamedTuple):
+    """Clips that have no attempt yet.
+
+    Attributes:
+        owner: The driver that holds them; None for nobody.
+        lanes: Those that may make them.
+    """
+
+    clips: int
+    owner: str | None
+    lanes: tuple[str, ...]
+
+
+class Unsettled(NamedTuple):
+    """The newest attempt of a clip that is neither stored nor failed for good.
+
+    Attributes:
+        owner: The driver that holds the clip; None for nobody.
+        lanes: Those that may make its next attempt.
+    """
+
+    attempt: Attempt
+    owner: str | None
+    lanes: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,34 +89,25 @@ class Backlog(Database):
                 for wanted_id, *values in connection.execute(query)
             }
 
-    def untried(self, manifest: str, *, without: Collection[str] = ()) -> dict[str | None, int]:
-        """How many wanted clips of a manifest have no attempt yet, by the driver that holds them; None for nobody.
-
-        Args:
-            without: Clips that only these lanes may make are not counted. Which ones may is read out of the clips'
-                records, in the database, so nobody is asked for it who need not know.
-        """
+    def untried(self, manifest: str) -> tuple[Untried, ...]:
+        """The wanted clips of a manifest that have no attempt yet, counted by driver and lanes."""
         clip, attempt, claim = schema.clip.c, schema.attempt.c, schema.claim.c
         tried = select(attempt.attempt_id).where(
             attempt.clip_id == clip.clip_id, attempt.fingerprint == clip.fingerprint
         )
         query = (
-            select(claim.owner, func.count().label("clips"))
+            select(func.count(), claim.owner, clip.lanes)
             .select_from(schema.clip.outerjoin(schema.claim, claim.clip_id == clip.clip_id))
             .where(clip.manifest == manifest, clip.retired_at.is_(None), ~tried.exists())
-            .group_by(claim.owner)
+            .group_by(claim.owner, clip.lanes)
         )
-        if without:
-            query = query.add_columns(*_PLACE).group_by(*_PLACE)
-        counts: Counter[str | None] = Counter()
         with self._read() as connection:
-            for owner, clips, *place in connection.execute(query):
-                if not (without and _lanes_of(*place) <= set(without)):
-                    counts[owner] += clips
-        return dict(counts)
+            return tuple(
+                Untried(clips, owner, tuple(json.loads(lanes))) for clips, owner, lanes in connection.execute(query)
+            )
 
-    def unsettled(self, manifest: str) -> tuple[tuple[Attempt, str | None], ...]:
-        """The newest attempts of wanted clips of a manifest that are not stored, each with the driver of its clip.
+    def unsettled(self, manifest: str) -> tuple[Unsettled, ...]:
+        """The newest attempts of wanted clips of a manifest that are neither stored nor failed for good.
 
         Only attempts for the clips as they are wanted now; clips without one are left out.
         """
@@ -108,17 +120,17 @@ class Backlog(Database):
         )
         wanted = and_(clip.clip_id == attempt.clip_id, clip.fingerprint == attempt.fingerprint)
         query = (
-            select(claim.owner, *(attempt[name] for name in _FIELDS))
+            select(claim.owner, clip.lanes, *(attempt[name] for name in _FIELDS))
             .select_from(
                 schema.attempt.join(schema.clip, wanted).outerjoin(schema.claim, claim.clip_id == attempt.clip_id)
             )
-            .where(attempt.state.in_(set(State) - {State.STORED}), ~is_superseded.exists())
+            .where(_goes_on(), ~is_superseded.exists())
             .where(clip.manifest == manifest, clip.retired_at.is_(None))
         )
         with self._read() as connection:
             return tuple(
-                (Attempt(**dict(zip(_FIELDS, values, strict=True))), owner)
-                for owner, *values in connection.execute(query)
+                Unsettled(Attempt(**dict(zip(_FIELDS, values, strict=True))), owner, tuple(json.loads(lanes)))
+                for owner, lanes, *values in connection.execute(query)
             )
 
     def busy_owners(self) -> frozenset[str]:
@@ -170,6 +182,18 @@ class Backlog(Database):
             )
 
 
-def _lanes_of(service: str, model: str, lanes: str | None) -> set[str]:
-    """The lanes that may make a clip, out of its record (``Clip.possible_lanes``)."""
-    return set(json.loads(lanes)) if lanes else {f"{service}/{model}"}
+def _goes_on() -> ColumnElement[bool]:
+    """What ``domain.policy.standing`` says of a newest attempt, said to the database: neither stored nor failed.
+
+    A hundred thousand clips may have failed for good, and would be read for nothing.
+    """
+    attempt = schema.attempt.c
+    most = case((attempt.state == State.REFUSED, MAX_TRIES), else_=MAX_FAILED_TRIES)
+    return and_(
+        attempt.state.in_(set(State) - {State.STORED}),
+        or_(
+            attempt.state.in_(OPEN_STATES),
+            attempt.remedy == Remedy.STOP_LANE,
+            and_(attempt.remedy == Remedy.RETRY, attempt.number < most),
+        ),
+    )

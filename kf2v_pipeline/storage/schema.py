@@ -85,9 +85,13 @@ clip = Table(
     Column("record", Text, nullable=False),
     Column("written_at", Instant, nullable=False),
     Column("retired_at", Instant),
+    Column("lanes", Text, nullable=False),
     Index("ix_kf2v_clip_order", "manifest", "position"),
 )
-"""What is wanted. A clip belongs to the manifest that named it last; a retired clip is kept and not wanted."""
+"""What is wanted. A clip belongs to the manifest that named it last; a retired clip is kept and not wanted.
+
+``lanes`` are those that may make it, as a JSON list: looking them up in a hundred thousand records takes a second.
+"""
 
 problem = Table(
     "kf2v_problem",

@@ -147,6 +147,7 @@ def _as_row(manifest: str, position: int, clip: Clip, at: datetime) -> dict[str,
         "record": _record(clip),
         "written_at": at,
         "retired_at": None,
+        "lanes": json.dumps(clip.possible_lanes),
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +13,7 @@ from urllib.parse import urlsplit
 from kf2v_pipeline.domain.address import redact
 from kf2v_pipeline.domain.attempt import OPEN_STATES, Attempt
 from kf2v_pipeline.domain.clip import Clip
-from kf2v_pipeline.domain.policy import Standing, next_lanes, standing
+from kf2v_pipeline.domain.policy import Standing, standing
 from kf2v_pipeline.domain.price import Budget
 from kf2v_pipeline.domain.problem import Problem
 from kf2v_pipeline.errors import SettingsError
@@ -31,6 +30,7 @@ from kf2v_pipeline.workflow.frames import FrameSender
 from kf2v_pipeline.workflow.outcome import Listener
 from kf2v_pipeline.workflow.seal import SealedAddresses
 from kf2v_pipeline.workflow.tempo import LOCAL_TEMPO, Tempo
+from kf2v_pipeline.workflow.waiting import Followed, Waiting
 
 LOCAL_KEY = "sk-local"
 """What the local server is told instead of a key; a real key never leaves for it."""
@@ -41,23 +41,6 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 def utc_now() -> datetime:
     """The real clock."""
     return datetime.now(timezone.utc)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Waiting:
-    """What a drive has work with.
-
-    Attributes:
-        count: Clips, and attempts that no row asks for any more.
-        owners: The drivers that hold the clips; None among them where nobody holds one.
-        attempts: The newest attempts of those clips that had one.
-        leftovers: Attempts under way that no row asks for any more.
-    """
-
-    count: int
-    owners: frozenset[str | None]
-    attempts: tuple[Attempt, ...]
-    leftovers: int
 
 
 class Project:
@@ -127,41 +110,15 @@ class Project:
             clip_id: attempt for clip_id, attempt in unstored.items() if standing(attempt) is not Standing.FAILED
         }
 
-    def waiting(self, *, without: Collection[str] = ()) -> Waiting:
-        """The same, as counts: cheap enough for a sensor's tick, however many clips there are.
-
-        Args:
-            without: Lanes that take no clips: what only they could go on with is not counted.
-        """
-        untried = self.ledger.untried(self.manifest_name, without=without)
-        tried = [
-            (attempt, owner)
-            for attempt, owner in self.ledger.unsettled(self.manifest_name)
-            if standing(attempt) is not Standing.FAILED
-        ]
+    def waiting(self) -> Waiting:
+        """The same, in a few queries: cheap enough for a sensor's tick, however many clips there are."""
         leftovers = [each for each in self.ledger.leftovers(self.manifest_name) if self._can_look_at(each.clip)]
-        if without:
-            stuck = self._stuck([attempt for attempt, _ in tried], without)
-            tried = [(attempt, owner) for attempt, owner in tried if attempt.clip_id not in stuck]
-            leftovers = [each for each in leftovers if each.attempt.lane not in without]
         holders = self.ledger.holders(at=self.clock(), stale_after=self.stale_after) if leftovers else {}
         return Waiting(
-            count=sum(untried.values()) + len(tried) + len(leftovers),
-            owners=frozenset(
-                {*untried, *(owner for _, owner in tried), *(holders.get(each.clip.clip_id) for each in leftovers)}
-            ),
-            attempts=tuple(attempt for attempt, _ in tried),
-            leftovers=len(leftovers),
+            untried=self.ledger.untried(self.manifest_name),
+            unsettled=self.ledger.unsettled(self.manifest_name),
+            followed=tuple(Followed(each.attempt, holders.get(each.clip.clip_id)) for each in leftovers),
         )
-
-    def _stuck(self, attempts: Collection[Attempt], without: Collection[str]) -> set[str]:
-        """The clips of these newest attempts that no other lane could go on with."""
-        here = {attempt.clip_id: attempt for attempt in attempts if attempt.lane in without}
-        return {
-            clip.clip_id
-            for clip in (self.wanted(here) if here else ())
-            if set(next_lanes(clip, here[clip.clip_id])) <= set(without)
-        }
 
     def _can_look_at(self, clip: Clip) -> bool:
         """Whether the clip's service can be used with these settings; else a drive would be begun for nothing."""

@@ -101,12 +101,12 @@ def test_a_clip_that_several_lanes_may_make_waits_only_where_all_of_them_stopped
     deployment = deploy(server, manifest, lanes=f"{flash},{plus}")
     deployment.materialize("manifest")
     project = office.open(server.base_url, manifest)
-    assert [project.waiting(without=[lane]).count for lane in (flash, plus)] == [2, 2]
+    assert [project.waiting().without([lane]).count for lane in (flash, plus)] == [2, 2]
 
     deployment.run_job("render_clips", config=only("a"))
 
-    assert [project.waiting(without=[lane]).count for lane in (flash, plus)] == [2, 2]
-    assert project.waiting(without=[flash, plus]).count == 0
+    assert [project.waiting().without([lane]).count for lane in (flash, plus)] == [2, 2]
+    assert project.waiting().without([flash, plus]).count == 0
     assert "Wanted: 2 clips. " in said(deployment.tick("clip_sensor"))
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Select, column, inspect, select, table
 
 from kf2v_pipeline.errors import LedgerError
 
-REVISION = "0005"
+REVISION = "0006"
 """The newest revision; kept here too, so that a ledger that has it opens without Alembic."""
 
 VERSION_TABLE = "kf2v_ledger_version"

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import product
+
 import pytest
 import sqlalchemy as sa
 from unit.storage.made_attempts import MANY, NOON, SECOND, STALE, ids, make_clip, make_clips, prepare
 
+from kf2v_pipeline.domain.attempt import Remedy, State
+from kf2v_pipeline.domain.policy import MAX_TRIES, Standing, standing
 from kf2v_pipeline.domain.problem import Problem
 from kf2v_pipeline.storage import schema
+from kf2v_pipeline.storage.backlog import Untried
 from kf2v_pipeline.storage.ledger import Change, Ledger
 
 
@@ -116,13 +122,41 @@ def test_problems_are_those_of_the_last_reading(ledger: Ledger) -> None:
     assert ledger.rejected() == (warning,)
 
 
-def test_clips_without_an_attempt_are_counted_by_their_drivers_where_other_lanes_may_make_them(ledger: Ledger) -> None:
+def test_clips_without_an_attempt_are_counted_by_their_drivers_and_lanes(ledger: Ledger) -> None:
     anywhere = make_clip("auto", service="auto", model="auto", lanes=("local/kf2v", "local/other"))
-    clips = [*make_clips(3), anywhere]
+    clips = [*make_clips(4), anywhere]
     ledger.want("m.csv", clips, at=NOON)
     ledger.claim("one", ["clip-0"], at=NOON, stale_after=STALE)
-    prepare(ledger, clips[2], owner="two")
-    assert ledger.untried("m.csv") == {"one": 1, None: 2}
-    assert ledger.untried("m.csv", without=["local/other"]) == {"one": 1, None: 2}
-    assert ledger.untried("m.csv", without=["local/kf2v"]) == {None: 1}
-    assert ledger.untried("m.csv", without=["local/kf2v", "local/other"]) == {}
+    prepare(ledger, clips[3], owner="two")
+    assert set(ledger.untried("m.csv")) == {
+        Untried(1, "one", ("local/kf2v",)),
+        Untried(2, None, ("local/kf2v",)),
+        Untried(1, None, ("local/kf2v", "local/other")),
+    }
+
+
+def test_the_lanes_of_a_clip_are_those_of_the_last_reading(ledger: Ledger) -> None:
+    for lanes in (("local/kf2v",), ("local/other",)):
+        ledger.want("m.csv", [make_clip("auto", service="auto", model="auto", lanes=lanes)], at=NOON)
+        assert [each.lanes for each in ledger.untried("m.csv")] == [lanes]
+
+
+@pytest.mark.parametrize("state", State)
+def test_an_attempt_is_unsettled_exactly_where_its_clip_is_neither_stored_nor_failed_for_good(
+    state: State, ledger: Ledger
+) -> None:
+    """The database is asked with words of its own; they must mean what ``standing`` says."""
+    kinds = list(product([None, *Remedy], range(1, MAX_TRIES + 2)))
+    clips = make_clips(len(kinds))
+    ledger.want("m.csv", clips, at=NOON)
+    attempts = {}
+    for clip, (remedy, number) in zip(clips, kinds, strict=True):
+        ledger.claim("one", [clip.clip_id], at=NOON, stale_after=STALE)
+        made = ledger.prepare(clip, owner="one", at=NOON)
+        attempts[clip.clip_id] = replace(made, state=state, remedy=remedy, number=number)
+    with ledger._write() as connection:
+        for clip_id, attempt in attempts.items():
+            changed = {"state": state, "remedy": attempt.remedy, "number": attempt.number}
+            connection.execute(sa.update(schema.attempt).where(schema.attempt.c.clip_id == clip_id).values(changed))
+    goes_on = {attempt for attempt in attempts.values() if standing(attempt) in {Standing.PLANNED, Standing.IN_FLIGHT}}
+    assert {each.attempt for each in ledger.unsettled("m.csv")} == goes_on

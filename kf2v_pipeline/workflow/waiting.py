@@ -1,0 +1,62 @@
+"""What a drive has work with, asked of the ledger once; which lanes it waits for is then told without asking again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from kf2v_pipeline.domain.attempt import Attempt
+from kf2v_pipeline.domain.policy import is_held_up
+from kf2v_pipeline.storage.backlog import Unsettled, Untried
+
+
+class Followed(NamedTuple):
+    """An attempt under way that no row asks for any more.
+
+    Attributes:
+        owner: The driver that holds its clip; None for nobody.
+    """
+
+    attempt: Attempt
+    owner: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """Wanted clips that are neither stored nor failed for good, and attempts that are still followed.
+
+    Attributes:
+        untried: Clips that have no attempt yet, counted by driver and lanes.
+        unsettled: The newest attempts of the others.
+        followed: Attempts under way that no row asks for any more.
+    """
+
+    untried: tuple[Untried, ...]
+    unsettled: tuple[Unsettled, ...]
+    followed: tuple[Followed, ...]
+
+    @property
+    def count(self) -> int:
+        """Clips, and attempts that no row asks for any more."""
+        return sum(each.clips for each in self.untried) + len(self.unsettled) + len(self.followed)
+
+    @property
+    def owners(self) -> frozenset[str | None]:
+        """The drivers that hold the clips; None among them where nobody holds one."""
+        owners = {each.owner for each in self.untried} | {each.owner for each in self.unsettled}
+        return frozenset(owners | {each.owner for each in self.followed})
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """The newest attempts of those clips that had one."""
+        return tuple(each.attempt for each in self.unsettled)
+
+    def without(self, lanes: Collection[str]) -> Waiting:
+        """What is left where these lanes take no clips: what only they could go on with is not counted."""
+        return replace(
+            self,
+            untried=tuple(each for each in self.untried if not is_held_up(each.lanes, None, without=lanes)),
+            unsettled=tuple(each for each in self.unsettled if not is_held_up(each.lanes, each.attempt, without=lanes)),
+            followed=tuple(each for each in self.followed if each.attempt.lane not in lanes),
+        )
