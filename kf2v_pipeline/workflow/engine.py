@@ -325,7 +325,8 @@ class Engine:
         """What is to be done with a clip that this drive holds, by its newest attempt."""
         stands = standing(attempt, tries=self.tries(attempt) if attempt else None)
         if attempt is None or stands is Standing.PLANNED:
-            await self._plan(clip, retry_at(attempt) if attempt else None)
+            is_asked = clip.clip_id in self._asked  # whoever asks for it has waited long enough
+            await self._plan(clip, retry_at(attempt) if attempt and not is_asked else None)
             return
         clip = clip.in_lane(attempt.lane)
         if stands is Standing.IN_FLIGHT:

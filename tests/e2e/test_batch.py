@@ -9,21 +9,11 @@ from datetime import timedelta
 import pytest
 from e2e.browser import Browser
 from e2e.deployment import Deployment
+from e2e.failing import FAILING, created_tasks, faults
 from playwright.sync_api import expect
-
-from kf2v_pipeline.domain.policy import MAX_FAILED_TRIES
-from kf2v_pipeline.localserver.fault import Fault
 
 pytestmark = pytest.mark.e2e
 
-MODERATED = {"on": "task", "kind": "fail", "code": "DataInspectionFailed", "message": "Output data may be unsuitable."}
-BROKEN = {"on": "task", "kind": "fail", "code": "InternalError", "message": "An internal error has occurred."}
-FAILING = {
-    "skyline-pan-1": MODERATED,
-    "dune-pull-back-1": BROKEN,
-    "otter-close-up-2": MODERATED,
-    "heron-portrait-3": BROKEN,
-}
 CHANGED, UNCHANGED = "lake-nightfall-1", "lake-push-in-1"
 AUTOMATIONS = ("manifest_sensor", "clip_sensor", "nightly")
 
@@ -32,8 +22,7 @@ AUTOMATIONS = ("manifest_sensor", "clip_sensor", "nightly")
 def deployment(deploy: Callable[..., Deployment], browse: Callable[[Deployment], Browser]) -> Deployment:
     """A web UI, and a batch that was launched in it on a service that fails four clips."""
     deployment = deploy(service="url", lag=timedelta(seconds=25))
-    prompts = deployment.prompts()
-    deployment.serve(faults=tuple(Fault(match=prompts[clip_id], **fault) for clip_id, fault in FAILING.items()))
+    deployment.serve(faults=faults(deployment.prompts()))
     deployment.open_ui()
     browser = browse(deployment)
     browser.launch_job("render_batch")
@@ -57,8 +46,7 @@ def test_failed_partitions_say_why_and_turn_green_by_the_dialogs_button_at_one_b
     browser.open_asset("video", "Partitions")
     browser.wait_for_partitions(materialized=26, failed=4, missing=0)
     first = deployment.created_tasks()
-    tries = {prompts[clip_id]: MAX_FAILED_TRIES for clip_id, fault in FAILING.items() if fault is BROKEN}
-    assert first == Counter(dict.fromkeys(prompts.values(), 1) | tries)
+    assert first == created_tasks(prompts)
 
     for clip_id, fault in FAILING.items():
         browser.open_partition(clip_id)

@@ -1,4 +1,4 @@
-"""A batch that the sensors drive, through the death of whatever drives it."""
+"""A batch that the sensors drive and of which four clips fail, through the death of whatever drives it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from collections.abc import Callable
 import pytest
 from e2e.browser import Browser
 from e2e.deployment import Deployment
+from e2e.failing import FAILING, created_tasks, faults
 from playwright.sync_api import expect
 
 from kf2v_pipeline.localserver.scenario import Duration
 
-pytestmark = [pytest.mark.e2e, pytest.mark.chaos]
+pytestmark = pytest.mark.e2e
 
 
 def test_the_sensors_finish_a_batch_whose_worker_and_daemon_were_killed_with_one_task_a_clip(
     deploy: Callable[..., Deployment], browse: Callable[[Deployment], Browser]
 ) -> None:
     deployment = deploy()
-    deployment.serve(durations=(Duration(median_s=3),))
+    prompts, slowly = deployment.prompts(), (Duration(median_s=3),)
+    deployment.serve(durations=slowly, faults=faults(prompts))
     deployment.open_ui()  # the sensors are on, since nothing can be spent
     browser = browse(deployment)
 
@@ -31,10 +33,15 @@ def test_the_sensors_finish_a_batch_whose_worker_and_daemon_were_killed_with_one
     deployment.open_ui()
     browser.open()
     browser.open_asset("video", "Partitions")
-    browser.wait_for_partitions(materialized=30, failed=0, missing=0)
+    browser.wait_for_partitions(materialized=26, failed=4, missing=0)
+    first = deployment.created_tasks()
+    assert first == created_tasks(prompts)
 
-    assert deployment.billed_tasks() == Counter(deployment.prompts().values())
-    assert deployment.created_tasks() == deployment.billed_tasks()
+    deployment.serve(durations=slowly)  # the service has healed
+    browser.materialize_partitions("Failed")
+    browser.wait_for_partitions(materialized=30, failed=0)
+    assert deployment.created_tasks() - first == Counter({prompts[clip_id]: 1 for clip_id in FAILING})
+    assert deployment.billed_tasks() == Counter(prompts.values())
     browser.go("Runs")
     expect(browser.page.get_by_text("refresh_manifest").first).to_be_visible()
     browser.photograph("runs")

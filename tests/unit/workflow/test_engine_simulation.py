@@ -14,6 +14,7 @@ import pytest
 from unit.workflow.simulation import Night, make_clip
 
 from kf2v_pipeline.domain.attempt import State
+from kf2v_pipeline.domain.policy import MAX_FAILED_TRIES
 from kf2v_pipeline.workflow.outcome import Verdict
 
 
@@ -93,6 +94,18 @@ def test_a_task_that_cannot_be_read_keeps_no_other_from_being_collected(tmp_path
     night.drive(for_s=1200)
 
     assert set(night.collector.videos) == {"c001", "c002"}
+    night.close()
+
+
+def test_a_failed_clip_that_a_person_asks_for_waits_for_no_backoff(tmp_path: Path) -> None:
+    night = Night(tmp_path, 0, clips=1)
+    night.wan.script = {"Take 0": ["fails"] * MAX_FAILED_TRIES}
+    assert not night.drive().of(Verdict.STORED)
+    asked_at = night.wan.now()
+
+    assert night.drive(asked=["c000"]).of(Verdict.STORED)
+
+    assert night.wan.tasks[-1].created_at - asked_at < timedelta(seconds=5)
     night.close()
 
 
