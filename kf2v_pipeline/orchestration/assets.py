@@ -117,7 +117,7 @@ def _asset(**options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition
 def _video(names: Names, ops: RenderOps, common: Mapping[str, Any]) -> dg.AssetsDefinition:
     @dg.graph(name=names.of("render"), ins={"clip": dg.GraphIn()})
     def render(clip):  # type: ignore[no-untyped-def]  # a composition has no types at run time
-        return ops.settle(ops.drive(ops.claim(clip)))
+        return ops.settle(ops.publish(ops.drive(ops.claim(clip))))
 
     return dg.AssetsDefinition.from_graph(
         render,

@@ -8,13 +8,12 @@ from pydantic import Field
 
 from kf2v_pipeline.domain.attempt import Attempt, State
 from kf2v_pipeline.domain.policy import Standing, standing
-from kf2v_pipeline.orchestration.checks import report, report_video_checks
-from kf2v_pipeline.orchestration.events import Source, made_event
+from kf2v_pipeline.orchestration.checks import report
+from kf2v_pipeline.orchestration.events import made_event
 from kf2v_pipeline.orchestration.names import Names
 from kf2v_pipeline.orchestration.reconcile import build_reconcile_op
 from kf2v_pipeline.orchestration.render import RenderOps
-from kf2v_pipeline.orchestration.steps import gallery_step, manifest_step, table_step
-from kf2v_pipeline.orchestration.told import Told
+from kf2v_pipeline.orchestration.steps import manifest_step
 from kf2v_pipeline.words import counted
 from kf2v_pipeline.workflow.project import Project
 
@@ -47,7 +46,6 @@ def build_jobs(names: Names, ops: RenderOps) -> Jobs:
     """The jobs, made of the same ops as the assets."""
     read_manifest = _manifest_op(names)
     choose_failed = _choice_op(names)
-    publish = _publishing_op(names)
     reconcile_op = build_reconcile_op(names)
 
     @dg.op(name=names.of("begin"), out=names.handed_on, description="There is nothing that could have failed yet.")
@@ -61,7 +59,7 @@ def build_jobs(names: Names, ops: RenderOps) -> Jobs:
         "then writes the tables and the gallery.",
     )
     def render_clips() -> None:
-        ops.settle(publish(ops.drive(ops.claim())))
+        ops.settle(ops.publish(ops.drive(ops.claim())))
 
     @_job(
         names,
@@ -70,7 +68,7 @@ def build_jobs(names: Names, ops: RenderOps) -> Jobs:
         "failed for good are not tried again until their row changes or a person asks for them.",
     )
     def render_batch() -> None:
-        ops.settle(publish(ops.drive(ops.claim(read_manifest()))))
+        ops.settle(ops.publish(ops.drive(ops.claim(read_manifest()))))
 
     @_job(
         names,
@@ -80,7 +78,7 @@ def build_jobs(names: Names, ops: RenderOps) -> Jobs:
         "clip whose lost task may have been paid for is tried again only by name.",
     )
     def retry_failed() -> None:
-        ops.settle(publish(ops.drive(choose_failed())))
+        ops.settle(ops.publish(ops.drive(choose_failed())))
 
     @_job(names, "refresh_manifest", "Takes the manifest in, and nothing else.", drives=False)
     def refresh_manifest() -> None:
@@ -88,7 +86,7 @@ def build_jobs(names: Names, ops: RenderOps) -> Jobs:
 
     @_job(names, "refresh_tables", "Writes the tables and the gallery anew from the ledger.", drives=False)
     def refresh_tables() -> None:
-        publish(begin())
+        ops.publish(begin())
 
     @_job(
         names,
@@ -98,7 +96,7 @@ def build_jobs(names: Names, ops: RenderOps) -> Jobs:
         "looks whether every video that was paid for is in the storage.",
     )
     def reconcile() -> None:
-        ops.settle(publish(reconcile_op()))
+        ops.settle(ops.publish(reconcile_op()))
 
     return Jobs(render_clips, render_batch, retry_failed, refresh_manifest, refresh_tables, reconcile)
 
@@ -143,28 +141,6 @@ def _choice_op(names: Names) -> dg.OpDefinition:
         return {"clip_ids": chosen, "asked": chosen, "slice_minutes": 0}
 
     return choose_failed
-
-
-def _publishing_op(names: Names) -> dg.OpDefinition:
-    @dg.op(
-        name=names.of("publish"),
-        out=names.handed_on,
-        required_resource_keys={names.of("kf2v_project")},
-        description="Writes the tables and the gallery, and lets the failures pass on to the end of the run.",
-    )
-    def publish(context: dg.OpExecutionContext, failures: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        videos = Source(names.video, "", Told.newest_video_event(context.instance, names))
-        rows = table_step(context, names)
-        event = made_event(names.video_table, version=rows.version, metadata=rows.metadata, source=videos)
-        context.log_event(event)
-        page = gallery_step(context, names)
-        above = Source(names.video_table, rows.version)
-        context.log_event(made_event(names.gallery, version=page.version, metadata=page.metadata, source=above))
-        report_video_checks(context, names, names.project(context))
-        report(context, rows.checks)
-        return failures
-
-    return publish
 
 
 def _is_meant(project: Project, config: RetryConfig, attempt: Attempt) -> bool:

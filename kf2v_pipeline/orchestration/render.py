@@ -1,4 +1,4 @@
-"""The ops claim → drive → settle: the body of asset ``video``, and the middle of the jobs that render."""
+"""The ops claim → drive → publish → settle: the body of asset ``video``, and the middle of the jobs that render."""
 
 from collections.abc import Collection
 from datetime import timedelta
@@ -11,12 +11,12 @@ from kf2v_pipeline.domain.attempt import OPEN_STATES
 from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.policy import is_held_up
 from kf2v_pipeline.domain.price import Money
-from kf2v_pipeline.orchestration.checks import report_video_checks
 from kf2v_pipeline.orchestration.event_log import event_log_at_hand
 from kf2v_pipeline.orchestration.events import what_to_do
 from kf2v_pipeline.orchestration.interrupt import run_interruptibly
 from kf2v_pipeline.orchestration.metadata import cost_table, table
 from kf2v_pipeline.orchestration.names import Names
+from kf2v_pipeline.orchestration.publish import build_publishing_op
 from kf2v_pipeline.orchestration.storyteller import Storyteller, is_partitioned
 from kf2v_pipeline.orchestration.told import Told
 from kf2v_pipeline.words import counted
@@ -61,15 +61,16 @@ class RenderConfig(dg.Config):
 
 
 class RenderOps(NamedTuple):
-    """The three ops of one batch."""
+    """The four ops of one batch."""
 
     claim: dg.OpDefinition
     drive: dg.OpDefinition
+    publish: dg.OpDefinition
     settle: dg.OpDefinition
 
 
 def build_render_ops(names: Names) -> RenderOps:
-    """Claim, drive, settle, under the batch's names."""
+    """Claim, drive, publish, settle, under the batch's names."""
 
     @dg.op(
         name=names.of("claim"),
@@ -112,7 +113,7 @@ def build_render_ops(names: Names) -> RenderOps:
             raise _failure(failures)
         yield from ()
 
-    return RenderOps(claim, drive, settle)
+    return RenderOps(claim, drive, build_publishing_op(names), settle)
 
 
 def drive_clips(
@@ -149,8 +150,6 @@ def drive_clips(
     codes = [str(line["code"]) for line in stopped if line["code"] not in storyteller.stop_codes - {_OF_ALL_LANES}]
     if codes:
         context.instance.add_run_tags(context.run_id, {STOPPED_TAG: codes[0]})
-    if storyteller.is_asset_run:
-        report_video_checks(context, names, project)
     return failures
 
 

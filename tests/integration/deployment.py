@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,9 @@ from kf2v_pipeline.localserver.fault import Fault
 from kf2v_pipeline.orchestration.definitions import build_definitions
 from kf2v_pipeline.orchestration.instance import open_instance
 from kf2v_pipeline.orchestration.names import Names
+from kf2v_pipeline.orchestration.opening import open_project
 from kf2v_pipeline.settings import Settings
+from kf2v_pipeline.storage.tables import Row, read_videos_table
 
 VIDEO, CLIPS = Names().video, Names().clips
 
@@ -60,6 +63,19 @@ class Deployment:
         green = status.deserialize_materialized_partition_subsets(CLIPS)
         red = status.deserialize_failed_partition_subsets(CLIPS)
         return set(green.get_partition_keys()) - set(red.get_partition_keys()), set(red.get_partition_keys())
+
+    def told(self, run_id: str) -> Counter[tuple[str, str | None]]:
+        """How often a run materialized which asset, and which partition of it."""
+        events = self.instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+        dagster_events = [event.get_dagster_event() for event in events]
+        return Counter(
+            (event.asset_key.to_user_string(), event.partition) for event in dagster_events if event.asset_key
+        )
+
+    def table(self) -> list[Row]:
+        """The videos table, as it lies in the storage."""
+        with open_project(self.settings) as project:
+            return read_videos_table(project.store)
 
     def checks(self, name: str) -> dict[str, tuple[bool, str]]:
         """How each check of an asset stands now: whether it passed, and how grave it is if not."""

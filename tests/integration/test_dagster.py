@@ -82,6 +82,42 @@ def test_materializing_a_failed_partition_again_makes_it_green_with_one_more_tas
     assert len(server.journal()["creates"]) == 3
 
 
+@pytest.mark.parametrize("selection", [("video",), ("video", "video_table", "gallery")], ids=" and ".join)
+def test_a_partition_that_is_materialized_again_is_in_the_tables_and_the_gallery_at_once(
+    selection: tuple[str, ...],
+    deploy: Callable[..., Deployment],
+    start_server: StartServer,
+    write_manifest: WriteManifest,
+) -> None:
+    """Dagster skips what lies below ``video``, which has no output of its own where all went well."""
+    deployment = deploy(start_server(faults=(MODERATED,)), write_manifest("a", "b"))
+    deployment.run_job("render_batch")
+
+    again = deployment.materialize(*selection, partition_key="b")
+
+    assert again.success
+    assert {row["status"] for row in deployment.table()} == {"stored"}
+    told = deployment.told(again.run_id)
+    assert told == {("video", "b"): 1, ("video_table", None): 1, ("gallery", None): 1}
+
+
+def test_the_tables_are_left_to_the_runs_of_a_backfill_that_are_to_come(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    deployment = deploy(start_server(), write_manifest("a", "b"))
+    deployment.materialize("manifest")
+    tags = {"dagster/backfill": "one"}
+    job = deployment.definitions.resolve_implicit_global_asset_job_def()
+    other = deployment.instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.NOT_STARTED)
+
+    first = deployment.materialize("video", partition_key="a", tags=tags)
+    deployment.instance.report_run_canceled(other)
+    last = deployment.materialize("video", partition_key="b", tags=tags)
+
+    assert deployment.told(first.run_id) == {("video", "a"): 1}
+    assert deployment.told(last.run_id).keys() == {("video", "b"), ("video_table", None), ("gallery", None)}
+
+
 def test_only_missing_leaves_out_some_of_the_chosen_partitions_and_adds_none(
     deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
 ) -> None:
