@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -21,6 +22,17 @@ from kf2v_pipeline.storage.store import Store
 
 CELL_CHARS = 120
 """Characters of a prompt that a table of the UI shows."""
+
+THIN_SPACE = "\u2009"
+"""Between a mark and what no space separates from it: Markdown knows no mark of a full stop within a word."""
+
+_LEAST_KEPT = 0.5
+"""Of the letters of a text, for a newer one to be shown as a change of it; the gallery has the same."""
+
+_ALONE = "\u3005\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+"""Characters that are words of their own: Han, Hiragana, Katakana."""
+
+_TOKEN = re.compile(rf"[{_ALONE}]|(?:(?![{_ALONE}])[\w'\u2019-])+|.")
 
 
 def video_metadata(clip: Clip, attempt: Attempt, store: Store, quality: Quality | None) -> dict[str, Any]:
@@ -116,22 +128,51 @@ def _prompt_change(before: str | None, after: str | None) -> str | dg.MarkdownMe
     """The text as it is now, with what was added in bold and what was taken out struck through."""
     if not before or not after or before == after:
         return after
-    old, new = before.split(), after.split()
-    words: list[str] = []
-    for change, start, end, new_start, new_end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+    old, new = _tokens(before), _tokens(after)
+    pieces: list[str] = []
+    for change, start, end, new_start, new_end in _changes(old, new):
+        gone, now = "".join(old[start:end]), "".join(new[new_start:new_end])
         if change == "equal":
-            words.append(_plain(new[new_start:new_end]))
+            pieces.append(_plain(now))
             continue
-        if end > start:
-            words.append(f"~~{_plain(old[start:end])}~~")
-        if new_end > new_start:
-            words.append(f"**{_plain(new[new_start:new_end])}**")
-    return dg.MetadataValue.md(" ".join(words))
+        come = now.strip()
+        lead, _, trail = now.partition(come) if come else (now, "", "")
+        pieces += [lead, _marked("~~", gone.strip()), _marked("**", come), trail]
+    return dg.MetadataValue.md(_in_line(filter(None, pieces)))
 
 
-def _plain(words: Sequence[str]) -> str:
-    """Words in which nothing counts as Markdown."""
-    return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>#~|!" else letter for letter in " ".join(words))
+def _tokens(text: str) -> list[str]:
+    """Words, single Chinese and Japanese characters, punctuation, and the spaces between."""
+    return _TOKEN.findall(" ".join(text.split()))
+
+
+def _changes(old: Sequence[str], new: Sequence[str]) -> Sequence[tuple[str, int, int, int, int]]:
+    """What to do with which tokens; a text that keeps little of the old one replaces it as a whole."""
+    changes = SequenceMatcher(str.isspace, old, new, autojunk=False).get_opcodes()
+    kept = sum(_letters(old[start:end]) for change, start, end, _, _ in changes if change == "equal")
+    return changes if kept >= _letters(old) * _LEAST_KEPT else [("replace", 0, len(old), 0, len(new))]
+
+
+def _letters(tokens: Iterable[str]) -> int:
+    return sum(len(token) for token in tokens if not token.isspace())
+
+
+def _marked(sign: str, text: str) -> str:
+    return f"{sign}{_plain(text)}{sign}" if text else ""
+
+
+def _in_line(pieces: Iterable[str]) -> str:
+    """The pieces in line; a mark beside a letter or a full stop is one only where a space lies between them."""
+    text = ""
+    for piece in pieces:
+        is_apart = not text or text[-1].isspace() or piece[0].isspace()
+        text += piece if is_apart else f"{THIN_SPACE}{piece}"
+    return text
+
+
+def _plain(text: str) -> str:
+    """A text in which nothing counts as Markdown."""
+    return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>#~|!" else letter for letter in text)
 
 
 def _address(store: Store, path: str) -> str:

@@ -15,13 +15,21 @@ from kf2v_pipeline.domain.attempt import Attempt, Remedy, State
 from kf2v_pipeline.domain.clip import Clip, Frame
 from kf2v_pipeline.domain.price import Money
 from kf2v_pipeline.orchestration.events import what_to_do
-from kf2v_pipeline.orchestration.metadata import CELL_CHARS, amounts, clip_metadata, cost_table, table, video_metadata
+from kf2v_pipeline.orchestration.metadata import (
+    CELL_CHARS,
+    THIN_SPACE,
+    amounts,
+    clip_metadata,
+    cost_table,
+    table,
+    video_metadata,
+)
 from kf2v_pipeline.storage.layout import strip_path
 from kf2v_pipeline.storage.store import Store
 from kf2v_pipeline.workflow.project import utc_now
 
 FRAME = Frame(location="/frames/1.png", sha256="0" * 64, width=640, height=360, size_bytes=9, format="PNG")
-WORDS = st.lists(st.text("abcä", min_size=1, max_size=4), min_size=1, max_size=8).map(" ".join)
+WORDS = st.lists(st.text("abä.,走跑", min_size=1, max_size=4), min_size=1, max_size=8).map(" ".join)
 
 
 def clip(**changes: Any) -> Clip:
@@ -39,21 +47,35 @@ def text_of(value: Any) -> str:
     return str(value.value) if isinstance(value, dg.MetadataValue) else str(value)
 
 
-def test_a_changed_prompt_shows_what_came_in_bold_and_what_went_struck_through() -> None:
-    shown = clip_metadata(clip(prompt="A quick pan at night"), clip(prompt="A slow pan"))["prompt"]
-    assert text_of(shown) == "A ~~slow~~ **quick** pan **at night**"
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("A slow pan", "A quick pan at night", "A ~~slow~~_**quick** pan **at night**"),
+        ("A slow pan", "A pan", "A ~~slow~~_pan"),
+        ("A pan. Rain falls", "A pan, rain falls", "A pan_~~. Rain~~_**, rain** falls"),
+        ("A pan.", "A pan", "A pan_~~.~~"),
+        ("镜头缓慢推近灯塔", "镜头快速推近灯塔，下雨", "镜头_~~缓慢~~_**快速**_推近灯塔_**，下雨**"),
+        ("A slow pan", "Nothing of it", "~~A slow pan~~_**Nothing of it**"),
+    ],
+)
+def test_a_changed_prompt_shows_what_came_in_bold_and_what_went_struck_through(
+    before: str, after: str, expected: str
+) -> None:
+    """``_`` stands for the thin space without which Markdown sees no mark."""
+    shown = clip_metadata(clip(prompt=after), clip(prompt=before))["prompt"]
+    assert text_of(shown).replace(THIN_SPACE, "_") == expected
 
 
 def test_a_prompt_can_mean_no_markdown_of_its_own() -> None:
     shown = clip_metadata(clip(prompt="*two* <b>cats"), clip(prompt="one"))["prompt"]
-    assert text_of(shown) == r"~~one~~ **\*two\* \<b\>cats**"
+    assert text_of(shown) == rf"~~one~~{THIN_SPACE}**\*two\* \<b\>cats**"
 
 
 @given(WORDS, WORDS)
 def test_without_the_marks_a_change_reads_as_the_new_prompt(before: str, after: str) -> None:
     shown = text_of(clip_metadata(clip(prompt=after), clip(prompt=before))["prompt"])
     kept = [part for position, part in enumerate(shown.split("~~")) if position % 2 == 0]
-    assert "".join(kept).replace("**", "").split() == after.split()
+    assert "".join(kept).replace("**", "").replace(THIN_SPACE, "") == after
 
 
 def test_a_video_without_a_strip_shows_everything_else(tmp_path: Path) -> None:
