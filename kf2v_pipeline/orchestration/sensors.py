@@ -10,14 +10,14 @@ from typing import Protocol
 import dagster as dg
 
 from kf2v_pipeline.orchestration.jobs import Jobs
+from kf2v_pipeline.orchestration.lost import end_lost_runs
 from kf2v_pipeline.orchestration.names import DRIVE_TAG, Names
 from kf2v_pipeline.orchestration.render import STOPPED_TAG
 from kf2v_pipeline.orchestration.stop import AFTER_A_STOP, refused_lanes, stopped_lanes
 from kf2v_pipeline.settings import Settings
-from kf2v_pipeline.storage.ledger import Driver
 from kf2v_pipeline.storage.source import token
 from kf2v_pipeline.words import counted
-from kf2v_pipeline.workflow.driver import all_drivers, describe, is_gone, living_drivers
+from kf2v_pipeline.workflow.driver import describe, living_drivers
 from kf2v_pipeline.workflow.project import Project
 from kf2v_pipeline.workflow.waiting import Waiting
 
@@ -84,10 +84,10 @@ def build_sensors(settings: Settings, names: Names, jobs: Jobs, open_project: Op
 
 def _next_run(instance: dg.DagsterInstance, names: Names, project: Project) -> dg.RunRequest | dg.SkipReason:
     """A run for what waits and can be driven: lanes that stopped a moment ago are left out, and hold up no other."""
+    end_lost_runs(instance, project)
     waiting, now = project.waiting(), project.clock()
     if not waiting.count:
         return dg.SkipReason("Every wanted clip is stored, or failed for good.")
-    _report_dead_runs(instance, project)
     stops = stopped_lanes(instance, names, now) | refused_lanes(waiting.attempts, now)
     able = waiting.without(stops.keys())
     reason = (
@@ -145,18 +145,3 @@ def _stopped_run(instance: dg.DagsterInstance, names: Names, now: datetime) -> s
         f"Run {records[0].dagster_run.run_id} left them ({code}); the next one starts at "
         f"{ended_at + AFTER_A_STOP:%H:%M} UTC, or when you launch it."
     )
-
-
-def _report_dead_runs(instance: dg.DagsterInstance, project: Project) -> None:
-    """Ends runs whose process on this machine is gone: Dagster may show them as started for ever."""
-    for driver in all_drivers(project.ledger, at=project.clock()):
-        if driver.run_id and is_gone(driver):
-            _report_dead_run(instance, driver)
-
-
-def _report_dead_run(instance: dg.DagsterInstance, driver: Driver) -> None:
-    run = instance.get_run_by_id(driver.run_id or "")
-    if run is not None and run.status is dg.DagsterRunStatus.STARTED:
-        instance.report_run_failed(
-            run, f"Its process {driver.pid} is gone; what it had in flight goes on in another run."
-        )

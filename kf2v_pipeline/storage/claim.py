@@ -132,12 +132,20 @@ class Claims(Database):
             rows = connection.execute(query.where(driver.c.heartbeat_at >= at - stale_after)).all()
         return {row.clip_id: row.owner for row in rows}
 
-    def release(self, owner: str, clip_ids: Collection[str]) -> None:
-        """Gives up clips; those that the owner does not hold stay whose they are."""
+    def release(self, owner: str, clip_ids: Collection[str] | None = None) -> None:
+        """Gives up clips; those that the owner does not hold stay whose they are.
+
+        Args:
+            clip_ids: None for all that it holds.
+        """
         table = schema.claim
+        held = delete(table).where(table.c.owner == owner)
         with self._write(Lock.WORK) as connection:
+            if clip_ids is None:
+                connection.execute(held)
+                return
             for chunk in chunks(sorted(set(clip_ids))):
-                connection.execute(delete(table).where(table.c.owner == owner, table.c.clip_id.in_(chunk)))
+                connection.execute(held.where(table.c.clip_id.in_(chunk)))
 
 
 def _stranger(owner: str) -> LedgerError:

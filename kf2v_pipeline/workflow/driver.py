@@ -30,9 +30,14 @@ def all_drivers(ledger: Ledger, *, at: datetime) -> tuple[Driver, ...]:
 
 
 def dismiss_the_dead(ledger: Ledger, *, at: datetime, stale_after: timedelta) -> None:
-    """Lets go of the claims of processes of this machine that are gone, without waiting for their silence."""
+    """Lets go of the claims of processes of this machine that are gone, without waiting for their silence.
+
+    One that served a run stays known: the clip sensor finds in it that the run is lost.
+    """
     for driver in ledger.drivers(at=at, stale_after=stale_after):
-        if is_gone(driver):
+        if is_gone(driver) and driver.run_id:
+            ledger.release(driver.owner)
+        elif is_gone(driver):
             ledger.dismiss(driver.owner, at=at)
 
 

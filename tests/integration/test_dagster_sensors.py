@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
@@ -121,27 +119,6 @@ def test_the_clip_sensor_leaves_a_lane_alone_that_stopped_a_moment_ago(
 
     assert isinstance(answer, dg.SkipReason)
     assert "InvalidApiKey" in str(answer.skip_message)
-
-
-def test_a_run_whose_process_is_gone_is_taken_over_although_dagster_calls_it_started(
-    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest, tmp_path: Path
-) -> None:
-    deployment = deploy(start_server(), write_manifest("a"))
-    deployment.materialize("manifest")
-    gone = subprocess.Popen(["true"])  # noqa: S607  # any process that ends
-    gone.wait()
-    job = deployment.definitions.resolve_job_def("render_clips")
-    run = deployment.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
-    with Ledger.open(f"sqlite:///{tmp_path / 'home' / 'ledger.db'}") as ledger:
-        host = socket.gethostname()
-        ledger.enlist(Driver(owner="lost", host=host, pid=gone.pid, run_id=run.run_id), at=utc_now())
-        ledger.claim("lost", ["a"], at=utc_now(), stale_after=timedelta(seconds=60))
-
-    assert isinstance(deployment.tick("clip_sensor"), dg.RunRequest)
-
-    ended = deployment.instance.get_run_by_id(run.run_id)
-    assert ended is not None
-    assert ended.status is dg.DagsterRunStatus.FAILURE
 
 
 def test_a_row_that_comes_while_a_run_drives_the_others_gets_a_run_of_its_own(

@@ -71,6 +71,14 @@ def test_clips_are_shown_with_the_living_driver_that_holds_them(ledger: Ledger) 
     assert ledger.holders(at=NOON + STALE + SECOND, stale_after=STALE) == {"c": "two"}
 
 
+def test_a_driver_that_gives_up_all_of_its_clips_stays_known(ledger: Ledger) -> None:
+    ledger.claim("one", ["a", "b"], at=NOON, stale_after=STALE)
+    ledger.claim("two", ["c"], at=NOON, stale_after=STALE)
+    ledger.release("one")
+    assert ledger.holders(at=NOON, stale_after=STALE) == {"c": "two"}
+    assert {driver.owner for driver in ledger.drivers(at=NOON, stale_after=STALE)} == {"one", "two"}
+
+
 def test_only_the_holder_can_release_a_clip(ledger: Ledger) -> None:
     ledger.claim("one", ["a", "b"], at=NOON, stale_after=STALE)
     ledger.release("two", ["a"])
