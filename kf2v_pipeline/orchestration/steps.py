@@ -14,6 +14,7 @@ from kf2v_pipeline.domain.clip import Clip, digest_of
 from kf2v_pipeline.domain.policy import Standing
 from kf2v_pipeline.domain.price import Money, total_by_currency
 from kf2v_pipeline.orchestration.checks import manifest_results, table_results
+from kf2v_pipeline.orchestration.columns import table_lineage
 from kf2v_pipeline.orchestration.events import row_event, stored_event
 from kf2v_pipeline.orchestration.metadata import amounts, cost_table, table
 from kf2v_pipeline.orchestration.names import Names
@@ -79,6 +80,7 @@ def table_step(context: Context, names: Names) -> Step:
     metadata = {
         "dagster/row_count": len(rows),
         "dagster/uri": f"{project.store.url}/{VIDEOS_TABLE}",
+        "dagster/column_lineage": table_lineage(names),
         "path": dg.MetadataValue.path(f"{project.store.url}/{VIDEOS_TABLE}"),
         **{standing.value: counts[standing.value] for standing in Standing},
         "rows": table(rows[:_SHOWN], ("clip_id", "status", "model", "resolution", "cost", "currency", "video_path")),

@@ -12,8 +12,9 @@ from integration.deployment import MODERATED, VIDEO, Deployment
 
 from kf2v_pipeline.localserver.embedded import LocalServer
 from kf2v_pipeline.localserver.fault import Fault
+from kf2v_pipeline.orchestration.columns import table_lineage
 from kf2v_pipeline.orchestration.definitions import build_definitions
-from kf2v_pipeline.orchestration.names import DRIVE_TAG
+from kf2v_pipeline.orchestration.names import DRIVE_TAG, Names
 from kf2v_pipeline.settings import Settings
 
 StartServer = Callable[..., LocalServer]
@@ -214,6 +215,21 @@ def test_the_nightly_batch_does_everything_in_one_run(
     assert deployment.partitions() == ({"a", "b"}, set())
     assert (tmp_path / "out" / "tables" / "videos.parquet").is_file()
     assert (tmp_path / "out" / "gallery" / "index.html").is_file()
+
+
+def test_a_materialization_of_the_table_says_which_column_comes_from_where(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    """Dagster reads the lineage of columns there, and not in the definitions."""
+    deployment = deploy(start_server(), write_manifest("a"))
+    deployment.run_job("refresh_tables")
+
+    materialization = deployment.instance.get_latest_materialization_event(dg.AssetKey("video_table"))
+
+    assert materialization is not None
+    assert materialization.asset_materialization is not None
+    metadata = materialization.asset_materialization.metadata
+    assert metadata["dagster/column_lineage"] == dg.TableColumnLineageMetadataValue(table_lineage(Names()))
 
 
 def test_a_failed_clip_does_not_keep_the_nightly_batch_from_its_tables(

@@ -12,9 +12,10 @@ from dagster._core.remote_representation.external_data import RepositorySnap
 
 from kf2v_pipeline import FrameClipBatch, LedgerResource, ServiceResource, StorageResource
 from kf2v_pipeline.errors import SettingsError
+from kf2v_pipeline.orchestration.columns import table_lineage
 from kf2v_pipeline.orchestration.definitions import build_definitions
 from kf2v_pipeline.orchestration.instance import DAGSTER_YAML
-from kf2v_pipeline.orchestration.names import DRIVE_TAG
+from kf2v_pipeline.orchestration.names import DRIVE_TAG, Names
 from kf2v_pipeline.settings import NAMES, Settings
 
 JOBS = {"render_clips", "render_batch", "retry_failed", "refresh_manifest", "refresh_tables", "reconcile"}
@@ -45,12 +46,16 @@ def test_every_asset_says_whose_it_is_what_it_is_and_what_it_is_for() -> None:
         assert any(tag.startswith("dagster/kind/") for tag in node.tags)
 
 
-def test_the_table_says_which_column_comes_from_where() -> None:
-    metadata = build_definitions(Settings()).resolve_asset_graph().get(dg.AssetKey("video_table")).metadata
-    lineage = metadata["dagster/column_lineage"]
-    schema = {column.name for column in metadata["dagster/column_schema"].columns}
-    assert lineage.deps_by_column.keys() <= schema
-    assert lineage.deps_by_column["prompt"] == [dg.TableColumnDep(dg.AssetKey("manifest"), "prompt")]
+def test_the_table_says_of_each_column_where_it_comes_from_and_names_only_columns_that_there_are() -> None:
+    graph = build_definitions(Settings()).resolve_asset_graph()
+    columns = {
+        key: {column.name for column in graph.get(key).metadata["dagster/column_schema"].columns}
+        for key in (dg.AssetKey(name) for name in ("manifest", "video", "video_table"))
+    }
+    lineage = table_lineage(Names()).deps_by_column
+    assert lineage.keys() <= columns[dg.AssetKey("video_table")]
+    assert all(dep.column_name in columns[dep.asset_key] for deps in lineage.values() for dep in deps)
+    assert lineage["prompt"] == [dg.TableColumnDep(dg.AssetKey("manifest"), "prompt")]
 
 
 @pytest.mark.parametrize("job", sorted(JOBS))
