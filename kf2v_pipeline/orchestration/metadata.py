@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from difflib import SequenceMatcher
 from typing import Any
+from urllib.parse import quote
 
 import dagster as dg
 
@@ -47,9 +48,9 @@ def video_metadata(clip: Clip, attempt: Attempt, store: Store, quality: Quality 
         "flaws": "\n".join(f"{flaw.check}: {flaw.sentence}" for flaw in flaws(quality)) if quality else None,
         "cost": None if attempt.cost is None else float(attempt.cost),
         "currency": attempt.currency,
-        "gallery": dg.MetadataValue.url(f"{_address(store, GALLERY)}#{clip.clip_id}"),
-        "path": dg.MetadataValue.path(_place(store, attempt.video_path)) if attempt.video_path else None,
-        "dagster/uri": _address(store, attempt.video_path) if attempt.video_path else None,
+        "gallery": way_to(f"{address_of(store, GALLERY)}#{clip.clip_id}"),
+        "path": dg.MetadataValue.path(place_of(store, attempt.video_path)) if attempt.video_path else None,
+        "dagster/uri": address_of(store, attempt.video_path) if attempt.video_path else None,
         "model": attempt.model,
         "service": attempt.service,
         "resolution": clip.resolution,
@@ -82,6 +83,22 @@ def clip_metadata(clip: Clip, before: Clip | None = None) -> dict[str, Any]:
         "fingerprint": clip.fingerprint,
     }
     return {name: value for name, value in metadata.items() if value is not None}
+
+
+def address_of(store: Store, path: str) -> str:
+    """Where a file of the storage is, as a URL, also on this machine."""
+    place = place_of(store, path)
+    return place if "://" in place else f"file://{quote(place)}"
+
+
+def place_of(store: Store, path: str) -> str:
+    """Where a file of the storage is, as a person writes it."""
+    return f"{store.url.rstrip('/')}/{path}"
+
+
+def way_to(address: str) -> dg.UrlMetadataValue | dg.PathMetadataValue:
+    """A link where a browser follows it from Dagster's page, which it does to no file; else a text to be copied."""
+    return dg.MetadataValue.url(address) if address.startswith("http") else dg.MetadataValue.path(address)
 
 
 def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> dg.TableMetadataValue:
@@ -173,15 +190,6 @@ def _in_line(pieces: Iterable[str]) -> str:
 def _plain(text: str) -> str:
     """A text in which nothing counts as Markdown."""
     return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>#~|!" else letter for letter in text)
-
-
-def _address(store: Store, path: str) -> str:
-    place = _place(store, path)
-    return place if "://" in place else f"file://{place}"
-
-
-def _place(store: Store, path: str) -> str:
-    return f"{store.url.rstrip('/')}/{path}"
 
 
 def _cell(value: Any) -> str | int | float | bool:

@@ -16,7 +16,7 @@ from kf2v_pipeline.domain.price import Money, total_by_currency
 from kf2v_pipeline.orchestration.checks import manifest_results, table_results
 from kf2v_pipeline.orchestration.columns import table_lineage
 from kf2v_pipeline.orchestration.events import row_event, stored_event
-from kf2v_pipeline.orchestration.metadata import amounts, cost_table, table
+from kf2v_pipeline.orchestration.metadata import address_of, amounts, cost_table, place_of, table, way_to
 from kf2v_pipeline.orchestration.names import Names
 from kf2v_pipeline.orchestration.storyteller import quality_of
 from kf2v_pipeline.orchestration.told import Told
@@ -94,13 +94,12 @@ def gallery_step(context: Context, names: Names) -> Step:
     project = names.project(context)
     rows = table_rows(project)
     build_gallery(project.store, rows, title="Videos", rejected=blocking(project.problems()))
-    place = f"{project.store.url}/{GALLERY}"
-    address = place if "://" in place else f"file://{place}"
+    address = address_of(project.store, GALLERY)
     metadata = {
         "clips": len(rows),
         "dagster/uri": address,
-        "path": dg.MetadataValue.path(place),
-        "page": dg.MetadataValue.url(address),
+        "path": dg.MetadataValue.path(place_of(project.store, GALLERY)),
+        "page": way_to(address),
     }
     return Step(metadata, _digest(rows))
 

@@ -87,6 +87,23 @@ def test_a_video_without_a_strip_shows_everything_else(tmp_path: Path) -> None:
     assert text_of(shown["gallery"]) == f"file://{tmp_path}/gallery/index.html#a"
 
 
+@pytest.mark.parametrize(
+    ("storage", "expected"),
+    [
+        ("{0}/my videos", dg.PathMetadataValue("file://{0}/my%20videos/gallery/index.html#a")),
+        ("memory://videos", dg.PathMetadataValue("memory://videos/gallery/index.html#a")),
+        ("https://host/videos", dg.UrlMetadataValue("https://host/videos/gallery/index.html#a")),
+    ],
+)
+def test_the_way_to_the_gallery_is_a_link_only_where_a_browser_follows_it_from_dagsters_page(
+    storage: str, expected: dg.PathMetadataValue | dg.UrlMetadataValue, tmp_path: Path
+) -> None:
+    """Browsers open no ``file://`` and no ``s3://`` from there; what is no link has a button to copy it."""
+    store = Store.open(storage.format(tmp_path))
+    shown = video_metadata(clip(), attempt(state=State.STORED, video_path="videos/a/f.mp4"), store, None)
+    assert shown["gallery"] == type(expected)(str(expected.value).format(tmp_path))
+
+
 @pytest.mark.parametrize("content", [b"", bytes(9), b"\xff\xd8\xff\xe0 half a picture"])
 def test_a_strip_that_a_power_cut_left_broken_is_left_out(tmp_path: Path, content: bytes) -> None:
     store = Store.open(str(tmp_path))
