@@ -17,16 +17,13 @@ from kf2v_pipeline.orchestration.interrupt import run_interruptibly
 from kf2v_pipeline.orchestration.metadata import cost_table, table
 from kf2v_pipeline.orchestration.names import Names
 from kf2v_pipeline.orchestration.publish import build_publishing_op
+from kf2v_pipeline.orchestration.stop import as_batch_tag
 from kf2v_pipeline.orchestration.storyteller import Storyteller, is_partitioned
 from kf2v_pipeline.orchestration.told import Told
 from kf2v_pipeline.words import counted
 from kf2v_pipeline.workflow.outcome import DriveReport, Outcome, Verdict
 from kf2v_pipeline.workflow.pool import LANE_LEFT_OUT
 from kf2v_pipeline.workflow.project import Project
-
-STOPPED_TAG = "kf2v/stopped"
-"""On a run that left clips although it had time, for a reason that is no lane's: its code. The clip sensor then waits
-a while, with the clips of every lane; for one that is a lane's, with that lane's alone (``stop``)."""
 
 _SHOWN = 20
 """Failed clips that a message names, and a table of a run shows."""
@@ -149,7 +146,7 @@ def drive_clips(
     context.add_output_metadata(_run_metadata(report, failures))
     codes = [str(line["code"]) for line in stopped if line["code"] not in storyteller.stop_codes - {_OF_ALL_LANES}]
     if codes:
-        context.instance.add_run_tags(context.run_id, {STOPPED_TAG: codes[0]})
+        context.instance.add_run_tags(context.run_id, as_batch_tag(codes[0], context.run_id))
     return failures
 
 

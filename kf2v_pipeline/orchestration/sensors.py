@@ -12,8 +12,7 @@ import dagster as dg
 from kf2v_pipeline.orchestration.jobs import Jobs
 from kf2v_pipeline.orchestration.lost import end_lost_runs
 from kf2v_pipeline.orchestration.names import DRIVE_TAG, Names
-from kf2v_pipeline.orchestration.render import STOPPED_TAG
-from kf2v_pipeline.orchestration.stop import AFTER_A_STOP, refused_lanes, stopped_lanes
+from kf2v_pipeline.orchestration.stop import AFTER_A_STOP, batch_stop, refused_lanes, stopped_lanes
 from kf2v_pipeline.settings import Settings
 from kf2v_pipeline.storage.source import token
 from kf2v_pipeline.words import counted
@@ -138,7 +137,7 @@ def _stopped_run(instance: dg.DagsterInstance, names: Names, now: datetime) -> s
     if not records or records[0].end_time is None:
         return None
     ended_at = datetime.fromtimestamp(records[0].end_time, timezone.utc)
-    code = records[0].dagster_run.tags.get(STOPPED_TAG)
+    code = batch_stop(records[0].dagster_run)
     if code is None or now - ended_at >= AFTER_A_STOP:
         return None
     return (

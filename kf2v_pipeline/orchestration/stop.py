@@ -19,8 +19,14 @@ from kf2v_pipeline.orchestration.names import DRIVE_TAG, Names
 AFTER_A_STOP = timedelta(minutes=15)
 """How long a lane, or the whole batch, is left alone once it stopped: mostly only a person can mend that."""
 
+STOPPED_TAG = "kf2v/stopped"
+"""On a run that left clips although it had time, for a reason that is no lane's: its code. The clip sensor then waits
+a while, with the clips of every lane; for one that is a lane's, with that lane's alone."""
+
 STOPPED_LANES_TAG = "kf2v/stopped_lanes"
-"""On a run in which lanes stopped, as soon as they do: each one's code, and when that was."""
+"""On a run in which lanes stopped, as soon as they do: each one's code, and when that was.
+
+Both tags name their run: Dagster hands the tags of a run on to whatever is launched again from it."""
 
 _NEWEST_RUNS = 30
 """As many as the clip sensor may start in ``AFTER_A_STOP``."""
@@ -33,10 +39,23 @@ class Stop(NamedTuple):
     stopped_at: datetime
 
 
-def as_tag(stops: Mapping[str, Stop]) -> dict[str, str]:
+def as_tag(stops: Mapping[str, Stop], run_id: str) -> dict[str, str]:
     """The tag of a run in which these lanes stopped."""
-    told = {lane: {"code": code, "at": stopped_at.isoformat()} for lane, (code, stopped_at) in stops.items()}
+    told = {
+        lane: {"code": code, "at": stopped_at.isoformat(), "run": run_id} for lane, (code, stopped_at) in stops.items()
+    }
     return {STOPPED_LANES_TAG: json.dumps(told)}
+
+
+def as_batch_tag(code: str, run_id: str) -> dict[str, str]:
+    """The tag of a run that left clips for a reason that is no lane's."""
+    return {STOPPED_TAG: json.dumps({"code": code, "run": run_id})}
+
+
+def batch_stop(run: dg.DagsterRun) -> str | None:
+    """The code for which a run left clips that is no lane's; None where there is none."""
+    told = _told(run, STOPPED_TAG)
+    return str(told.get("code")) if told.get("run") == run.run_id else None
 
 
 def refused_lanes(attempts: Iterable[Attempt], now: datetime) -> dict[str, str]:
@@ -57,7 +76,7 @@ def stopped_lanes(instance: dg.DagsterInstance, names: Names, now: datetime) -> 
     newer: list[tuple[datetime, Collection[str]]] = []
     for record in instance.get_run_records(_drives(names), limit=_NEWEST_RUNS):
         ended_at = _instant(record.end_time) if record.end_time else None
-        for lane, stop in _read(record.dagster_run.tags).items():
+        for lane, stop in _read(record.dagster_run).items():
             since = max(stop.stopped_at, ended_at or stop.stopped_at)
             is_lifted = any(began_at > stop.stopped_at and lane not in without for began_at, without in newer)
             if now - since < AFTER_A_STOP and not is_lifted:
@@ -75,9 +94,22 @@ def _instant(timestamp: float) -> datetime:
     return datetime.fromtimestamp(timestamp, timezone.utc)
 
 
-def _read(tags: Mapping[str, str]) -> dict[str, Stop]:
-    told = json.loads(tags.get(STOPPED_LANES_TAG, "{}"))
-    return {lane: Stop(each["code"], datetime.fromisoformat(each["at"])) for lane, each in told.items()}
+def _read(run: dg.DagsterRun) -> dict[str, Stop]:
+    """The lanes that stopped in a run."""
+    return {
+        lane: Stop(each["code"], datetime.fromisoformat(each["at"]))
+        for lane, each in _told(run, STOPPED_LANES_TAG).items()
+        if isinstance(each, dict) and each.get("run") == run.run_id
+    }
+
+
+def _told(run: dg.DagsterRun, tag: str) -> dict[str, Any]:
+    """What a tag says; nothing where another version, or a person, wrote it."""
+    try:
+        told = json.loads(run.tags.get(tag, "{}"))
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _left_out(run: dg.DagsterRun, names: Names) -> Collection[str]:

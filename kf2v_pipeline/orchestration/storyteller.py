@@ -67,7 +67,7 @@ class Storyteller:
         """A tag of the run, at once: its clips are nobody's from now on, and the clip sensor must know why."""
         self.stop_codes.add(code)
         self._stops[lane] = Stop(code, self._project.clock())
-        self._context.instance.add_run_tags(self._context.run_id, as_tag(self._stops))
+        self._context.instance.add_run_tags(self._context.run_id, as_tag(self._stops, self._context.run_id))
         self._listener.stopped(lane, code)
 
     def _tell_stored(self, clip: Clip, attempt: Attempt, *, is_measured: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from integration.test_dagster_sensors import said
 from kf2v_pipeline.localserver.embedded import LocalServer
 from kf2v_pipeline.localserver.fault import Fault
 from kf2v_pipeline.orchestration.names import DRIVE_TAG
-from kf2v_pipeline.orchestration.stop import STOPPED_LANES_TAG, Stop, as_tag
+from kf2v_pipeline.orchestration.stop import STOPPED_LANES_TAG, STOPPED_TAG, Stop, as_batch_tag, as_tag
 from kf2v_pipeline.storage.ledger import Driver
 from kf2v_pipeline.workflow.project import utc_now
 
@@ -45,11 +45,27 @@ def only(*clip_ids: str) -> Mapping[str, Any]:
     return {"ops": {"claim": {"config": {"clip_ids": list(clip_ids)}}}}
 
 
-def begin(deployment: Deployment, status: dg.DagsterRunStatus, tags: Mapping[str, str]) -> dg.DagsterRun:
+def begin(
+    deployment: Deployment, status: dg.DagsterRunStatus, *, job: str = "render_clips", **tags: str
+) -> dg.DagsterRun:
     """A run that is not carried out: Dagster alone knows of it."""
-    job = deployment.definitions.resolve_job_def("render_clips")
-    tags = {DRIVE_TAG: job.tags[DRIVE_TAG], **tags}
-    return deployment.instance.create_run_for_job(job, status=status, tags=tags)
+    made_of = deployment.definitions.resolve_job_def(job)
+    tags = {DRIVE_TAG: made_of.tags[DRIVE_TAG], **tags}
+    return deployment.instance.create_run_for_job(made_of, status=status, tags=tags)
+
+
+def stop_in_a_run(
+    deployment: Deployment, lane: str, at: datetime, status: dg.DagsterRunStatus = dg.DagsterRunStatus.CANCELED
+) -> dg.DagsterRun:
+    """A run in which the lane stopped; it is not carried out."""
+    run = begin(deployment, status)
+    deployment.instance.add_run_tags(run.run_id, as_tag({lane: Stop("ServiceUnreachable", at)}, run.run_id))
+    return run
+
+
+def end(deployment: Deployment, run: dg.DagsterRun) -> None:
+    """Ends a run now."""
+    deployment.instance.report_run_failed(run)
 
 
 def test_clips_of_another_lane_are_driven_at_once_and_those_of_the_stopped_one_wait(
@@ -123,7 +139,7 @@ def test_a_lane_that_stopped_in_a_run_that_goes_on_gets_no_other_run(
     ledger.claim("other", ["c"], at=utc_now(), stale_after=timedelta(seconds=60))
     lane = f"{server.base_url}/{FLASH}"
 
-    begin(deployment, dg.DagsterRunStatus.STARTED, as_tag({lane: Stop("ServiceUnreachable", utc_now())}))
+    stop_in_a_run(deployment, lane, utc_now(), dg.DagsterRunStatus.STARTED)
 
     assert "another-machine" in said(deployment.tick("clip_sensor"))
 
@@ -137,7 +153,7 @@ def test_a_stopped_lane_is_left_out_for_a_quarter_of_an_hour(
     deployment.materialize("manifest")
     lane, at = f"{server.base_url}/{FLASH}", utc_now() - timedelta(minutes=minutes)
 
-    begin(deployment, dg.DagsterRunStatus.CANCELED, as_tag({lane: Stop("ServiceUnreachable", at)}))
+    stop_in_a_run(deployment, lane, at)
 
     config = deployment.tick("clip_sensor").run_config["ops"]["claim"]["config"]
     assert config["without_lanes"] == ([lane] if left_out else [])
@@ -149,11 +165,10 @@ def test_a_person_who_launches_a_run_has_the_lane_tried_again(
     server = start_server()
     deployment = deploy(server, write_manifest("a"))
     deployment.materialize("manifest")
-    stop = Stop("ServiceUnreachable", utc_now())
-    begin(deployment, dg.DagsterRunStatus.CANCELED, as_tag({f"{server.base_url}/{FLASH}": stop}))
+    stop_in_a_run(deployment, f"{server.base_url}/{FLASH}", utc_now())
     assert "ServiceUnreachable" in said(deployment.tick("clip_sensor"))
 
-    begin(deployment, dg.DagsterRunStatus.CANCELED, {})
+    begin(deployment, dg.DagsterRunStatus.CANCELED)
 
     assert isinstance(deployment.tick("clip_sensor"), dg.RunRequest)
 
@@ -169,3 +184,35 @@ def test_a_budget_that_is_reached_holds_up_every_lane(
     deployment.run_job("render_clips", config=only("a"))
 
     assert "BudgetReached" in said(deployment.tick("clip_sensor"))
+
+
+@pytest.mark.parametrize("what", ["lane", "batch"])
+def test_a_run_that_is_launched_again_does_not_repeat_the_stop_of_the_one_before(
+    what: str, deploy: Deploy, start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    """Dagster hands the tags on, and the run ends later than its parent."""
+    server = start_server()
+    deployment = deploy(server, write_manifest("a"))
+    deployment.materialize("manifest")
+    stop = Stop("ServiceUnreachable", utc_now() - timedelta(minutes=16))
+    parent = begin(deployment, dg.DagsterRunStatus.CANCELED)
+    of_lane = as_tag({f"{server.base_url}/{FLASH}": stop}, parent.run_id)
+    tags = of_lane if what == "lane" else as_batch_tag("BudgetReached", parent.run_id)
+    deployment.instance.add_run_tags(parent.run_id, tags)
+
+    end(deployment, begin(deployment, dg.DagsterRunStatus.STARTED, **tags))
+
+    config = deployment.tick("clip_sensor").run_config["ops"]["claim"]["config"]
+    assert config["without_lanes"] == []
+
+
+@pytest.mark.parametrize("value", ["BudgetReached", "[]", '{"local/kf2v": 1}'])
+def test_a_tag_that_somebody_else_wrote_stops_nothing(
+    value: str, deploy: Deploy, start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    deployment = deploy(start_server(), write_manifest("a"))
+    deployment.materialize("manifest")
+
+    end(deployment, begin(deployment, dg.DagsterRunStatus.STARTED, **{STOPPED_TAG: value, STOPPED_LANES_TAG: value}))
+
+    assert isinstance(deployment.tick("clip_sensor"), dg.RunRequest)

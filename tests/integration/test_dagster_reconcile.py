@@ -12,7 +12,7 @@ from integration.deployment import Deployment
 
 from kf2v_pipeline.domain.attempt import State
 from kf2v_pipeline.localserver.fault import Fault
-from kf2v_pipeline.orchestration.render import STOPPED_TAG
+from kf2v_pipeline.orchestration.stop import STOPPED_TAG
 
 WriteManifest = Callable[..., Path]
 
