@@ -53,6 +53,19 @@ def test_the_files_of_a_runs_events_stay_open_while_it_drives(tmp_path: Path) ->
     assert found == {"before": [], "meanwhile": sorted(["index.db", f"{run.run_id}.db"]), "afterwards": []}
 
 
+def test_dagster_may_name_the_run_whose_events_it_asks_for(tmp_path: Path) -> None:
+    """Its storages do so in places, such as where a record is read or changed by its number."""
+    found = []
+
+    def work(context: dg.OpExecutionContext) -> None:
+        with event_log_at_hand(context.instance, context.run_id):
+            found.append(context.instance.event_log_storage.get_event_log_table_data(context.run_id, 1))  # type: ignore[attr-defined]
+
+    with open_instance(tmp_path) as instance:
+        run = run_op(instance, work)
+    assert [row.run_id for row in found] == [run.run_id]
+
+
 def test_what_is_told_meanwhile_is_there_for_others_at_once(tmp_path: Path) -> None:
     seen: list[tuple[str, ...]] = []
 
