@@ -12,7 +12,7 @@ import dagster as dg
 from kf2v_pipeline.orchestration.jobs import Jobs
 from kf2v_pipeline.orchestration.lost import end_lost_runs
 from kf2v_pipeline.orchestration.names import DRIVE_TAG, Names
-from kf2v_pipeline.orchestration.stop import AFTER_A_STOP, batch_stop, refused_lanes, stopped_lanes
+from kf2v_pipeline.orchestration.stop import refused_lanes, stopped_batch, stopped_lanes
 from kf2v_pipeline.settings import Settings
 from kf2v_pipeline.storage.source import token
 from kf2v_pipeline.words import counted
@@ -87,13 +87,13 @@ def _next_run(instance: dg.DagsterInstance, names: Names, project: Project) -> d
     waiting, now = project.waiting(), project.clock()
     if not waiting.count:
         return dg.SkipReason("Every wanted clip is stored, or failed for good.")
-    stops = stopped_lanes(instance, names, now) | refused_lanes(waiting.attempts, now)
+    stops = stopped_lanes(instance, names, project.ledger, now) | refused_lanes(waiting.attempts, project.ledger, now)
     able = waiting.without(stops.keys())
     reason = (
         (None if able.count else " ".join(stops.values()))
         or _driven(project, able, now)
         or _coming_run(instance, names, now)
-        or _stopped_run(instance, names, now)
+        or stopped_batch(instance, names, now)
     )
     if reason:
         return dg.SkipReason(f"Wanted: {counted(waiting.count, 'clip')}. {reason}")
@@ -129,18 +129,3 @@ def _coming_run(instance: dg.DagsterInstance, names: Names, now: datetime) -> st
         if patience is None or now - began_at < patience:
             return f"Run {record.dagster_run.run_id} is about to drive them."
     return None
-
-
-def _stopped_run(instance: dg.DagsterInstance, names: Names, now: datetime) -> str | None:
-    """Why the newest run left clips, where that was a moment ago and no lane's matter."""
-    records = instance.get_run_records(dg.RunsFilter(tags={DRIVE_TAG: names.group_name}), limit=1)
-    if not records or records[0].end_time is None:
-        return None
-    ended_at = datetime.fromtimestamp(records[0].end_time, timezone.utc)
-    code = batch_stop(records[0].dagster_run)
-    if code is None or now - ended_at >= AFTER_A_STOP:
-        return None
-    return (
-        f"Run {records[0].dagster_run.run_id} left them ({code}); the next one starts at "
-        f"{ended_at + AFTER_A_STOP:%H:%M} UTC, or when you launch it."
-    )

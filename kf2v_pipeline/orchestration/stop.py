@@ -7,7 +7,7 @@ the other lanes, in a run that leaves this lane out: it takes no clip there, als
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ import dagster as dg
 
 from kf2v_pipeline.domain.attempt import Attempt, Remedy
 from kf2v_pipeline.orchestration.names import DRIVE_TAG, Names
+from kf2v_pipeline.storage.ledger import Ledger
 
 AFTER_A_STOP = timedelta(minutes=15)
 """How long a lane, or the whole batch, is left alone once it stopped: mostly only a person can mend that."""
@@ -52,42 +53,67 @@ def as_batch_tag(code: str, run_id: str) -> dict[str, str]:
     return {STOPPED_TAG: json.dumps({"code": code, "run": run_id})}
 
 
-def batch_stop(run: dg.DagsterRun) -> str | None:
+def _batch_stop(run: dg.DagsterRun) -> str | None:
     """The code for which a run left clips that is no lane's; None where there is none."""
     told = _told(run, STOPPED_TAG)
     return str(told.get("code")) if told.get("run") == run.run_id else None
 
 
-def refused_lanes(attempts: Iterable[Attempt], now: datetime) -> dict[str, str]:
+def refused_lanes(attempts: Iterable[Attempt], ledger: Ledger, now: datetime) -> dict[str, str]:
     """The lanes in which a create was refused a moment ago so that no other can do better, with a sentence each."""
+    refused = [each for each in attempts if each.remedy is Remedy.STOP_LANE and now - each.prepared_at < AFTER_A_STOP]
+    newest = {attempt.lane: attempt for attempt in sorted(refused, key=lambda each: each.prepared_at)}
     return {
-        attempt.lane: f"Lane {attempt.lane} stopped ({attempt.error_code}): {attempt.error_message}"
-        for attempt in attempts
-        if attempt.remedy is Remedy.STOP_LANE and now - attempt.prepared_at < AFTER_A_STOP
+        lane: f"Lane {lane} stopped ({attempt.error_code}): {' '.join((attempt.error_message or '').split())}"
+        for lane, attempt in newest.items()
+        if not ledger.has_made_task(lane, since=attempt.prepared_at)
     }
 
 
-def stopped_lanes(instance: dg.DagsterInstance, names: Names, now: datetime) -> dict[str, str]:
-    """The lanes that stopped in a run a moment ago, with a sentence each.
+def stopped_lanes(instance: dg.DagsterInstance, names: Names, ledger: Ledger, now: datetime) -> dict[str, str]:
+    """The lanes that stopped in a run that goes on, or did a moment ago, with a sentence each.
 
-    A run that began since, and did not leave the lane out, knows better: a person may have mended what was wrong.
+    A task that was made in the lane since then lifts the stop: a person mended what was wrong, and launched a run.
     """
     found: dict[str, str] = {}
-    newer: list[tuple[datetime, Collection[str]]] = []
-    for record in instance.get_run_records(_drives(names), limit=_NEWEST_RUNS):
-        ended_at = _instant(record.end_time) if record.end_time else None
+    for record in _records(instance, names):
+        run_id, ended_at = record.dagster_run.run_id, _instant(record.end_time) if record.end_time else None
         for lane, stop in _read(record.dagster_run).items():
-            since = max(stop.stopped_at, ended_at or stop.stopped_at)
-            is_lifted = any(began_at > stop.stopped_at and lane not in without for began_at, without in newer)
-            if now - since < AFTER_A_STOP and not is_lifted:
-                again = f"it is tried again at {since + AFTER_A_STOP:%H:%M} UTC, or in a run that you launch."
-                found.setdefault(lane, f"Lane {lane} stopped ({stop.code}) in run {record.dagster_run.run_id}; {again}")
-        newer.append((record.create_timestamp, _left_out(record.dagster_run, names)))
+            again_at = max(stop.stopped_at, ended_at or stop.stopped_at) + AFTER_A_STOP
+            is_over = record.dagster_run.is_finished and now >= again_at
+            if lane in found or is_over or ledger.has_made_task(lane, since=stop.stopped_at):
+                continue
+            when = f"at {again_at:%H:%M} UTC" if record.dagster_run.is_finished else "some minutes after that run"
+            again = f"it is tried again {when}, or in a run that you launch."
+            found[lane] = f"Lane {lane} stopped ({stop.code}) in run {run_id}; {again}"
     return found
 
 
-def _drives(names: Names) -> dg.RunsFilter:
-    return dg.RunsFilter(tags={DRIVE_TAG: names.group_name})
+def stopped_batch(instance: dg.DagsterInstance, names: Names, now: datetime) -> str | None:
+    """Why the newest run left clips, where that was a moment ago and no lane's matter; not one that creates nothing."""
+    newest = instance.get_run_records(_drives(names), limit=_NEWEST_RUNS)
+    record = next((each for each in newest if each.dagster_run.job_name != names.of("reconcile")), None)
+    code = _batch_stop(record.dagster_run) if record else None
+    if record is None or record.end_time is None or code is None:
+        return None
+    again_at = _instant(record.end_time) + AFTER_A_STOP
+    if now >= again_at:
+        return None
+    return (
+        f"Run {record.dagster_run.run_id} left them ({code}); the next one starts at {again_at:%H:%M} UTC, or when "
+        "you launch it."
+    )
+
+
+def _records(instance: dg.DagsterInstance, names: Names) -> list[dg.RunRecord]:
+    """The newest runs that drive, and those that go on however old they are."""
+    newest = instance.get_run_records(_drives(names), limit=_NEWEST_RUNS)
+    going_on = instance.get_run_records(_drives(names, dg.DagsterRunStatus.STARTED), limit=_NEWEST_RUNS)
+    return list({record.dagster_run.run_id: record for record in (*newest, *going_on)}.values())
+
+
+def _drives(names: Names, *statuses: dg.DagsterRunStatus) -> dg.RunsFilter:
+    return dg.RunsFilter(tags={DRIVE_TAG: names.group_name}, statuses=list(statuses))
 
 
 def _instant(timestamp: float) -> datetime:
@@ -110,10 +136,3 @@ def _told(run: dg.DagsterRun, tag: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return told if isinstance(told, dict) else {}
-
-
-def _left_out(run: dg.DagsterRun, names: Names) -> Collection[str]:
-    """The lanes that a run was told to leave out."""
-    ops: Any = run.run_config.get("ops", {})
-    lanes: list[str] = ops.get(names.of("claim"), {}).get("config", {}).get("without_lanes", [])
-    return lanes

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select
 
 from kf2v_pipeline.domain.attempt import OPEN_STATES, Attempt, Remedy, State
 from kf2v_pipeline.domain.clip import Clip
@@ -132,6 +133,13 @@ class Backlog(Database):
                 Unsettled(Attempt(**dict(zip(_FIELDS, values, strict=True))), owner, tuple(json.loads(lanes)))
                 for owner, lanes, *values in connection.execute(query)
             )
+
+    def has_made_task(self, lane: str, *, since: datetime) -> bool:
+        """Whether an attempt that was prepared in a lane since then has made a task: the lane works again."""
+        attempt = schema.attempt.c
+        made = exists().where(attempt.lane == lane, attempt.prepared_at > since, attempt.submitted_at.is_not(None))
+        with self._read() as connection:
+            return bool(connection.scalar(select(made)))
 
     def busy_owners(self) -> frozenset[str]:
         """The drivers that hold any clip."""

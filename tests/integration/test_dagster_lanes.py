@@ -20,7 +20,7 @@ from kf2v_pipeline.localserver.embedded import LocalServer
 from kf2v_pipeline.localserver.fault import Fault
 from kf2v_pipeline.orchestration.names import DRIVE_TAG
 from kf2v_pipeline.orchestration.stop import STOPPED_LANES_TAG, STOPPED_TAG, Stop, as_batch_tag, as_tag
-from kf2v_pipeline.storage.ledger import Driver
+from kf2v_pipeline.storage.ledger import Driver, Ledger
 from kf2v_pipeline.workflow.project import utc_now
 
 FLASH, PLUS = "wan2.2-kf2v-flash", "wanx2.1-kf2v-plus"
@@ -61,6 +61,12 @@ def stop_in_a_run(
     run = begin(deployment, status)
     deployment.instance.add_run_tags(run.run_id, as_tag({lane: Stop("ServiceUnreachable", at)}, run.run_id))
     return run
+
+
+def left_out(deployment: Deployment) -> list[str]:
+    """The lanes that take no clips in the run that the clip sensor asks for."""
+    lanes: list[str] = deployment.tick("clip_sensor").run_config["ops"]["claim"]["config"]["without_lanes"]
+    return lanes
 
 
 def end(deployment: Deployment, run: dg.DagsterRun) -> None:
@@ -144,9 +150,9 @@ def test_a_lane_that_stopped_in_a_run_that_goes_on_gets_no_other_run(
     assert "another-machine" in said(deployment.tick("clip_sensor"))
 
 
-@pytest.mark.parametrize(("minutes", "left_out"), [(14, True), (16, False)])
+@pytest.mark.parametrize(("minutes", "is_left_out"), [(14, True), (16, False)])
 def test_a_stopped_lane_is_left_out_for_a_quarter_of_an_hour(
-    minutes: int, left_out: bool, deploy: Deploy, start_server: StartServer, write_manifest: WriteManifest
+    minutes: int, is_left_out: bool, deploy: Deploy, start_server: StartServer, write_manifest: WriteManifest
 ) -> None:
     server = start_server()
     deployment = deploy(server, write_manifest("a", "c", rows={"c": OF_PLUS}))
@@ -155,22 +161,56 @@ def test_a_stopped_lane_is_left_out_for_a_quarter_of_an_hour(
 
     stop_in_a_run(deployment, lane, at)
 
-    config = deployment.tick("clip_sensor").run_config["ops"]["claim"]["config"]
-    assert config["without_lanes"] == ([lane] if left_out else [])
+    assert left_out(deployment) == ([lane] if is_left_out else [])
 
 
-def test_a_person_who_launches_a_run_has_the_lane_tried_again(
+def test_a_person_who_launches_a_run_that_makes_a_task_in_the_lane_has_it_tried_again(
     deploy: Deploy, start_server: StartServer, write_manifest: WriteManifest
 ) -> None:
     server = start_server()
-    deployment = deploy(server, write_manifest("a"))
+    deployment = deploy(server, write_manifest("a", "b", "c", rows={"c": OF_PLUS}))
     deployment.materialize("manifest")
-    stop_in_a_run(deployment, f"{server.base_url}/{FLASH}", utc_now())
-    assert "ServiceUnreachable" in said(deployment.tick("clip_sensor"))
+    lane = f"{server.base_url}/{FLASH}"
+    stop_in_a_run(deployment, lane, utc_now())
+    assert left_out(deployment) == [lane]
 
-    begin(deployment, dg.DagsterRunStatus.CANCELED)
+    begin(deployment, dg.DagsterRunStatus.CANCELED)  # before it came to a clip
+    assert left_out(deployment) == [lane]
+    assert deployment.run_job("render_clips", config=only("c")).success
+    assert f"Lane {lane} stopped" in said(deployment.tick("clip_sensor"))
+    assert deployment.run_job("render_clips", config=only("a")).success
+    assert left_out(deployment) == []
 
-    assert isinstance(deployment.tick("clip_sensor"), dg.RunRequest)
+
+def test_a_refused_create_holds_up_its_lane_until_another_one_is_accepted(
+    deploy: Deploy, start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    refused_once = Fault(on="create", kind="error", count=1, status=400, code="Arrearage", message="Access\ndenied.")
+    deployment = deploy(start_server(faults=(refused_once,)), write_manifest("a", "b", "c"))
+    deployment.materialize("manifest")
+    deployment.run_job("render_clips", config=only("a"))
+    assert "(Arrearage)" in said(deployment.tick("clip_sensor"))
+
+    assert deployment.run_job("render_clips", config=only("b")).success
+
+    assert left_out(deployment) == []
+
+
+def test_a_stop_counts_as_long_as_its_run_goes_on_however_many_others_begin_since(
+    deploy: Deploy, start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    server = start_server()
+    deployment = deploy(server, write_manifest("a", "c", rows={"c": OF_PLUS}))
+    deployment.materialize("manifest")
+    lane = f"{server.base_url}/{FLASH}"
+    run = stop_in_a_run(deployment, lane, utc_now() - timedelta(hours=3), dg.DagsterRunStatus.STARTED)
+    for _ in range(31):
+        begin(deployment, dg.DagsterRunStatus.CANCELED)
+
+    with Ledger.open(deployment.settings.ledger_url) as ledger:
+        ledger.enlist(Driver(owner="other", host="another-machine", pid=1, run_id=run.run_id), at=utc_now())
+        ledger.claim("other", ["c"], at=utc_now(), stale_after=timedelta(seconds=60))
+        assert "another-machine" in said(deployment.tick("clip_sensor"))
 
 
 def test_a_budget_that_is_reached_holds_up_every_lane(
@@ -182,8 +222,10 @@ def test_a_budget_that_is_reached_holds_up_every_lane(
     deployment.materialize("manifest")
 
     deployment.run_job("render_clips", config=only("a"))
-
     assert "BudgetReached" in said(deployment.tick("clip_sensor"))
+    begin(deployment, dg.DagsterRunStatus.CANCELED, job="reconcile")  # it creates nothing
+
+    assert "left them (BudgetReached)" in said(deployment.tick("clip_sensor"))
 
 
 @pytest.mark.parametrize("what", ["lane", "batch"])
@@ -202,8 +244,7 @@ def test_a_run_that_is_launched_again_does_not_repeat_the_stop_of_the_one_before
 
     end(deployment, begin(deployment, dg.DagsterRunStatus.STARTED, **tags))
 
-    config = deployment.tick("clip_sensor").run_config["ops"]["claim"]["config"]
-    assert config["without_lanes"] == []
+    assert left_out(deployment) == []
 
 
 @pytest.mark.parametrize("value", ["BudgetReached", "[]", '{"local/kf2v": 1}'])
