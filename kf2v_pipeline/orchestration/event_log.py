@@ -25,9 +25,8 @@ def event_log_at_hand(instance: dg.DagsterInstance, run_id: str) -> Iterator[Non
     whether there is a table for tags, and closes the files again; and whoever closes a file of SQLite last writes its
     log back and waits for the disk. That is two thirds of what an event costs. Meanwhile both methods through which its
     storage connects give connections that stay open, and it asks for a table once; what is written, and when it is
-    safe, remains the same. Dagster's own lock, which lets one thread in at a time,
-    is not taken meanwhile: each thread gets a connection of its own, and SQLite orders the writers. Other storages keep
-    their connections themselves.
+    safe, remains the same. Dagster's own lock, which lets one thread in at a time, is not taken meanwhile: each thread
+    gets a connection of its own, and SQLite orders the writers. Other storages keep their connections themselves.
     """
     storage = instance.event_log_storage
     address_of: Callable[[str], str] | None = getattr(storage, "conn_string_for_shard", None)

@@ -14,7 +14,7 @@ from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.quality import Flaw, Quality, Severity
 from kf2v_pipeline.orchestration.metadata import clip_metadata, video_metadata
 from kf2v_pipeline.orchestration.names import Names
-from kf2v_pipeline.orchestration.told import DATA_VERSION, Told
+from kf2v_pipeline.orchestration.told import ATTEMPT, DATA_VERSION, Told
 from kf2v_pipeline.storage.store import Store
 from kf2v_pipeline.workflow.outcome import Outcome
 
@@ -118,6 +118,7 @@ def failed_event(names: Names, outcome: Outcome) -> dg.AssetObservation:
             "request_id": (attempt.request_id if attempt else None) or "",
             "cost": float(attempt.cost) if attempt and attempt.cost is not None else 0.0,
         },
+        tags={ATTEMPT: attempt.attempt_id} if attempt else None,
     )
 
 

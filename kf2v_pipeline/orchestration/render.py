@@ -124,25 +124,29 @@ def drive_clips(
         buys: Whether tasks may be created; else only what was begun is finished, and the rest is left to another run.
 
     Returns:
-        A line for each clip that failed, and for each reason for which clips were left: ``clip``, ``code``, ``reason``,
-        ``what_to_do``.
+        A line for each clip whose failure is news, and for each reason for which clips were left: ``clip``, ``code``,
+        ``reason``, ``what_to_do``.
     """
     project = names.project(context)
     clips = list(project.wanted(batch["clip_ids"]))
-    storyteller = Storyteller(context, names, project)  # asks what Dagster was told after the clips were read
+    asked: list[str] = batch["asked"]
+    storyteller = Storyteller(context, names, project, asked)  # asks what Dagster was told after the clips were read
     minutes: int = batch["slice_minutes"]
     until = project.clock() + timedelta(minutes=minutes) if minutes else None
     without = batch.get("without_lanes", ())
     engine = project.engine(clips, storyteller, run_id=context.run_id, buys=buys, without=without)
     try:
         with event_log_at_hand(context.instance, context.run_id):
-            report = run_interruptibly(engine.drive(clips, asked=batch["asked"], until=until))
+            report = run_interruptibly(engine.drive(clips, asked=asked, until=until))
     except KeyboardInterrupt:
         context.log.warning(_farewell(project, clips))
         raise
     context.log.info(_summary(report))
+    old = len(report.of(Verdict.FAILED)) - len(storyteller.failed)
+    if old:
+        context.log.info(f"{counted(old, 'clip')} failed in an earlier run, and were not tried again.")
     stopped = _stopped(report)
-    failures = [_failed_line(outcome) for outcome in report.of(Verdict.FAILED)] + stopped
+    failures = [_failed_line(outcome) for outcome in storyteller.failed] + stopped
     context.add_output_metadata(_run_metadata(report, failures))
     codes = [str(line["code"]) for line in stopped if line["code"] not in storyteller.stop_codes - {_OF_ALL_LANES}]
     if codes:

@@ -1,5 +1,7 @@
 """Tells Dagster how a drive goes, while it goes on. What is told of a clip is said in ``events``."""
 
+from collections.abc import Collection
+
 import dagster as dg
 
 from kf2v_pipeline.domain.attempt import Attempt, State
@@ -8,7 +10,7 @@ from kf2v_pipeline.domain.quality import Quality, flaws
 from kf2v_pipeline.orchestration.events import failed_event, flaw_event, log_check, report_planned, stored_event
 from kf2v_pipeline.orchestration.names import Names
 from kf2v_pipeline.orchestration.stop import Stop, as_tag
-from kf2v_pipeline.orchestration.told import Told
+from kf2v_pipeline.orchestration.told import Told, is_told_failed
 from kf2v_pipeline.words import counted
 from kf2v_pipeline.workflow.outcome import Listener, Outcome, Verdict
 from kf2v_pipeline.workflow.project import Project
@@ -20,11 +22,16 @@ class Storyteller:
     Attributes:
         is_asset_run: Whether Dagster has planned the run's partitions itself.
         stop_codes: Why lanes stopped.
+        failed: The clips that failed, but for those of which an earlier run told so and nobody asked for another try.
     """
 
-    def __init__(self, context: dg.OpExecutionContext, names: Names, project: Project) -> None:
+    def __init__(
+        self, context: dg.OpExecutionContext, names: Names, project: Project, asked: Collection[str] = ()
+    ) -> None:
         self.is_asset_run = is_partitioned(context)
         self.stop_codes: set[str] = set()
+        self.failed: list[Outcome] = []
+        self._asked = frozenset(asked)
         self._context = context
         self._names = names
         self._project = project
@@ -52,7 +59,8 @@ class Storyteller:
             # What this drive stored is measured only where films are; what was stored before, it must ask for.
             is_measured = self._measures or outcome.verdict is not Verdict.STORED
             self._tell_stored(clip, outcome.attempt, is_measured=is_measured)
-        elif outcome.verdict is Verdict.FAILED:
+        elif outcome.verdict is Verdict.FAILED and self._is_news(outcome):
+            self.failed.append(outcome)
             if not self.is_asset_run:
                 report_planned(self._context, self._names, clip.clip_id)
             self._context.log_event(failed_event(self._names, outcome))
@@ -69,6 +77,12 @@ class Storyteller:
         self._stops[lane] = Stop(code, self._project.clock())
         self._context.instance.add_run_tags(self._context.run_id, as_tag(self._stops, self._context.run_id))
         self._listener.stopped(lane, code)
+
+    def _is_news(self, outcome: Outcome) -> bool:
+        """Each night finds the clips that failed for good before; that is told once, and turns one run red."""
+        if outcome.attempt is None or outcome.clip.clip_id in self._asked:
+            return True
+        return not is_told_failed(self._context.instance, self._names, outcome.attempt)
 
     def _tell_stored(self, clip: Clip, attempt: Attempt, *, is_measured: bool) -> None:
         quality = quality_of(self._project, attempt) if is_measured else None

@@ -1,6 +1,7 @@
-"""What Dagster was told before of a batch's rows and videos: asked in two queries, however many clips there are.
+"""What Dagster was told before of a batch's rows and videos, and of clips that failed.
 
-Dagster has no public way to ask for the versions of all partitions of an asset; its event log storage has (1.13).
+Of rows and videos it is asked in two queries, however many clips there are. Dagster has no public way to ask for the
+versions of all partitions of an asset; its event log storage has (1.13).
 """
 
 from __future__ import annotations
@@ -10,10 +11,14 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from kf2v_pipeline.domain.attempt import Attempt
 from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.orchestration.names import Names
 
 DATA_VERSION = "dagster/data_version"
+
+ATTEMPT = "kf2v/attempt"
+"""On an observation that says why a clip failed: the attempt that did."""
 
 _BEGINNING = 1
 """An event that is older than any of ours. Dagster takes 0 for "none", and then compares an event with itself."""
@@ -72,3 +77,18 @@ class Told:
         if event is None:
             return _BEGINNING
         return event if self.rows.get(clip.clip_id) == clip.fingerprint else max(event - 1, _BEGINNING)
+
+
+def is_told_failed(instance: dg.DagsterInstance, names: Names, attempt: Attempt) -> bool:
+    """Whether a partition is red because of this very attempt: a run that failed said so, and nothing came after it."""
+    of_clip = dg.AssetRecordsFilter(names.video, asset_partitions=[attempt.clip_id])
+    said = next(iter(instance.fetch_observations(of_clip, limit=1).records), None)
+    if said is None or said.asset_observation is None or said.asset_observation.tags.get(ATTEMPT) != attempt.attempt_id:
+        return False
+    stored = next(iter(instance.fetch_materializations(of_clip, limit=1).records), None)
+    run = instance.get_run_by_id(said.run_id)
+    return (
+        (stored is None or stored.storage_id < said.storage_id)
+        and run is not None
+        and run.status is dg.DagsterRunStatus.FAILURE
+    )

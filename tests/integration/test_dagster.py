@@ -243,6 +243,33 @@ def test_a_failed_clip_does_not_keep_the_nightly_batch_from_its_tables(
     assert (tmp_path / "out" / "tables" / "videos.parquet").is_file()
 
 
+def test_a_night_neither_tries_nor_tells_of_a_failure_again_that_the_night_before_told_of(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    server = start_server(faults=(MODERATED,))
+    deployment = deploy(server, write_manifest("a", "b"))
+    assert not deployment.run_job("render_batch").success
+
+    assert deployment.run_job("render_batch").success
+
+    assert deployment.partitions() == ({"a"}, {"b"})
+    assert len(deployment.instance.fetch_observations(VIDEO, limit=10).records) == 1
+    assert len(server.journal()["creates"]) == 2
+
+
+def test_a_failure_that_a_stopped_run_told_of_is_told_again_so_that_its_partition_turns_red(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    """A partition is red where the run that planned it failed; one that a person stopped did not."""
+    deployment = deploy(start_server(faults=(MODERATED,)), write_manifest("a", "b"))
+    first = deployment.run_job("render_batch")
+    deployment.instance.report_run_canceled(first.dagster_run)
+
+    assert not deployment.run_job("render_batch").success
+
+    assert deployment.partitions() == ({"a"}, {"b"})
+
+
 def test_definitions_load_with_the_assets_in_line_and_a_schedule_that_is_off() -> None:
     definitions = build_definitions(Settings())
     graph = definitions.resolve_asset_graph()
