@@ -14,7 +14,7 @@ from kf2v_pipeline.orchestration.lost import end_lost_runs
 from kf2v_pipeline.orchestration.names import DRIVE_TAG, Names
 from kf2v_pipeline.orchestration.stop import refused_lanes, stopped_batch, stopped_lanes
 from kf2v_pipeline.settings import Settings
-from kf2v_pipeline.storage.source import token
+from kf2v_pipeline.storage.source import is_there, token
 from kf2v_pipeline.words import counted
 from kf2v_pipeline.workflow.driver import describe, living_drivers
 from kf2v_pipeline.workflow.project import Project
@@ -59,8 +59,11 @@ def build_sensors(settings: Settings, names: Names, jobs: Jobs, open_project: Op
     )
     def manifest_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         found = token(settings.manifest)
+        if found is None and not is_there(settings.manifest):
+            return dg.SkipReason("The manifest is not there, or can't be reached.")
         if found is None:
-            return dg.SkipReason("The manifest is not there, or its store does not tell when it changes.")
+            job = jobs.refresh_manifest.name
+            return dg.SkipReason(f"The manifest's address does not tell when it changes: launch job {job} when it did.")
         if settings.lanes:  # its rows are given their lanes where it is read
             found = f"{found} {','.join(settings.lane_names)}"
         if found == context.cursor:

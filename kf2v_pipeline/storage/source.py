@@ -112,6 +112,19 @@ def token(location: str) -> str | None:
     return "-".join([str(info.get("size")), *marks]) if marks else None
 
 
+def is_there(location: str) -> bool:
+    """Whether something is at an address; of http(s), which would have to be fetched, it is believed."""
+    if _is_http(location):
+        return True
+    try:
+        if _is_local(location):
+            return os.path.exists(location)  # noqa: PTH110  # text, as in ``_absolute``
+        file_system, path = _open_file_system(location)
+        return bool(file_system.exists(path))
+    except Exception:  # noqa: BLE001  # as in ``token``
+        return False
+
+
 def _locate_file(reference: str, base: str) -> str:
     path = unquote(reference[7:])
     if path.lower().startswith("localhost/"):

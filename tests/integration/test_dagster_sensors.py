@@ -22,6 +22,9 @@ from kf2v_pipeline.workflow.project import utc_now
 StartServer = Callable[..., LocalServer]
 WriteManifest = Callable[..., Path]
 
+NOT_THERE = "The manifest is not there, or can't be reached."
+TELLS_NOTHING = "The manifest's address does not tell when it changes: launch job refresh_manifest when it did."
+
 
 def said(answer: object) -> str:
     """Why a tick started nothing, in its one line."""
@@ -99,6 +102,24 @@ def test_the_manifest_is_read_again_where_other_lanes_may_make_its_clips(
     answer = deploy(server, manifest, lanes=f"{flash},{plus}").tick("manifest_sensor", first.cursor)
 
     assert len(answer.run_requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("manifest", "words"),
+    [
+        ("{folder}/none.csv", NOT_THERE),
+        ("memory://none.csv", NOT_THERE),
+        ("http://127.0.0.1:9/manifest.csv", TELLS_NOTHING),
+    ],
+)
+def test_a_manifest_whose_changes_can_not_be_seen_is_told_by_what_is_the_matter(
+    manifest: str, words: str, tmp_path: Path
+) -> None:
+    sensor = build_definitions(Settings(manifest=manifest.format(folder=tmp_path))).resolve_sensor_def(
+        "manifest_sensor"
+    )
+
+    assert said(sensor(dg.build_sensor_context())) == words
 
 
 @pytest.mark.parametrize(("service", "status"), [("local", "RUNNING"), ("http://127.0.0.1:9/api/v1", "STOPPED")])
