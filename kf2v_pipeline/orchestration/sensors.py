@@ -47,7 +47,7 @@ class OpenProject(Protocol):
 
 def build_sensors(settings: Settings, names: Names, jobs: Jobs, open_project: OpenProject) -> list[dg.SensorDefinition]:
     """Both sensors of a project: on for the local service; off where runs may spend money, until they are turned on."""
-    is_free = settings.service == "local" and not settings.api_key  # with a key, a row may name a real service
+    is_free = _is_free(settings)
     status = dg.DefaultSensorStatus.RUNNING if is_free else dg.DefaultSensorStatus.STOPPED
 
     @dg.sensor(
@@ -79,18 +79,31 @@ def build_sensors(settings: Settings, names: Names, jobs: Jobs, open_project: Op
     )
     def clip_sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         with open_project(settings) as project:
-            return _next_run(context.instance, names, project)
+            return _next_run(context.instance, names, project, is_free=is_free)
 
     return [manifest_sensor, clip_sensor]
 
 
-def _next_run(instance: dg.DagsterInstance, names: Names, project: Project) -> dg.RunRequest | dg.SkipReason:
-    """A run for what waits and can be driven: lanes that stopped a moment ago are left out, and hold up no other."""
+def _is_free(settings: Settings) -> bool:
+    """Whether all lanes that the settings name are the local service's. A row may name another service all the same."""
+    return {settings.service, *(lane.rpartition("/")[0] for lane in settings.lane_names)} == {"local"}
+
+
+def _next_run(
+    instance: dg.DagsterInstance, names: Names, project: Project, *, is_free: bool
+) -> dg.RunRequest | dg.SkipReason:
+    """A run for what waits and can be driven: lanes that stopped a moment ago are left out, and hold up no other.
+
+    Args:
+        is_free: Whether the sensor is on by itself, and so leaves out lanes that may spend money, too.
+    """
     end_lost_runs(instance, project)
     waiting, now = project.waiting(), project.clock()
     if not waiting.count:
         return dg.SkipReason("Every wanted clip is stored, or failed for good.")
     stops = stopped_lanes(instance, names, project.ledger, now) | refused_lanes(waiting.attempts, project.ledger, now)
+    if is_free:
+        stops |= _paid_lanes(project, waiting)
     able = waiting.without(stops.keys())
     reason = (
         (None if able.count else " ".join(stops.values()))
@@ -102,6 +115,16 @@ def _next_run(instance: dg.DagsterInstance, names: Names, project: Project) -> d
         return dg.SkipReason(f"Wanted: {counted(waiting.count, 'clip')}. {reason}")
     config = {"only_missing": True, "slice_minutes": SLICE_MINUTES, "without_lanes": sorted(stops)}
     return dg.RunRequest(run_config={"ops": {names.of("claim"): {"config": config}}}, tags=_RUN_TAGS)
+
+
+def _paid_lanes(project: Project, waiting: Waiting) -> dict[str, str]:
+    """The lanes of real services, with a sentence each."""
+    fix = "launch a run for it, or add it to KF2V_LANES and turn the sensor on."
+    return {
+        lane: f"Lane {lane} may spend money, which no sensor does that is on by itself: {fix}"
+        for lane in sorted(waiting.lanes)
+        if not project.is_free(lane)
+    }
 
 
 def _driven(project: Project, waiting: Waiting, now: datetime) -> str | None:

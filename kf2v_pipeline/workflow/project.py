@@ -140,6 +140,13 @@ class Project:
         """
         return self.catalog.service(name or self.settings.service)
 
+    def is_free(self, lane: str) -> bool:
+        """Whether a lane is known to cost nothing: its service asks for no key."""
+        try:
+            return not self.service(lane.rpartition("/")[0]).needs_key
+        except SettingsError:
+            return False
+
     def usable_service(self, name: str | None = None) -> Service:
         """The same, for a service that is about to be used.
 

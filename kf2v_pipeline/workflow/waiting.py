@@ -48,6 +48,13 @@ class Waiting:
         return frozenset(owners | {each.owner for each in self.followed})
 
     @property
+    def lanes(self) -> frozenset[str]:
+        """The lanes that could go on with any of it."""
+        groups = [each.lanes for each in self.untried] + [each.lanes for each in self.unsettled]
+        begun = [*self.attempts, *(each.attempt for each in self.followed)]
+        return frozenset({lane for lanes in groups for lane in lanes} | {attempt.lane for attempt in begun})
+
+    @property
     def attempts(self) -> tuple[Attempt, ...]:
         """The newest attempts of those clips that had one."""
         return tuple(each.attempt for each in self.unsettled)

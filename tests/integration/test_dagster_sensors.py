@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -122,11 +123,41 @@ def test_a_manifest_whose_changes_can_not_be_seen_is_told_by_what_is_the_matter(
     assert said(sensor(dg.build_sensor_context())) == words
 
 
-@pytest.mark.parametrize(("service", "status"), [("local", "RUNNING"), ("http://127.0.0.1:9/api/v1", "STOPPED")])
-def test_sensors_are_on_only_where_nothing_can_be_spent(service: str, status: str) -> None:
-    definitions = build_definitions(Settings(service=service))
+@pytest.mark.parametrize(
+    ("settings", "status"),
+    [
+        ({}, "RUNNING"),
+        ({"api_key": "sk-of-a-person"}, "RUNNING"),
+        ({"lanes": "local/wan2.2-kf2v-flash"}, "RUNNING"),
+        ({"lanes": "local/wan2.2-kf2v-flash,singapore/wan2.2-kf2v-flash"}, "STOPPED"),
+        ({"service": "singapore"}, "STOPPED"),
+        ({"service": "http://127.0.0.1:9/api/v1"}, "STOPPED"),
+    ],
+)
+def test_sensors_are_on_only_where_no_lane_of_the_settings_can_spend_anything(
+    settings: dict[str, str], status: str
+) -> None:
+    definitions = build_definitions(Settings(**settings))
     sensors = [definitions.resolve_sensor_def(name) for name in ("manifest_sensor", "clip_sensor")]
     assert {sensor.default_status.value for sensor in sensors} == {status}
+
+
+def test_a_sensor_that_is_on_by_itself_buys_nothing_for_a_row_that_names_a_real_service(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    manifest = write_manifest("a", "b", rows={"b": {"service": "singapore"}})
+    elsewhere = deploy(start_server(), manifest)
+    settings = replace(elsewhere.settings, service="local", api_key="sk-of-a-person")
+    deployment = Deployment(elsewhere.instance, settings)
+    deployment.materialize("manifest")
+    paid = "singapore/wan2.2-kf2v-flash"
+
+    assert deployment.tick("clip_sensor").run_config["ops"]["claim"]["config"]["without_lanes"] == [paid]
+    with Ledger.open(settings.ledger_url) as ledger:
+        ledger.want(str(manifest), [clip for clip in ledger.wanted() if clip.clip_id == "b"], at=utc_now())
+    assert f"Lane {paid} may spend money" in said(deployment.tick("clip_sensor"))
+    chosen = Deployment(elsewhere.instance, replace(settings, lanes=paid))  # off until a person turns it on
+    assert chosen.tick("clip_sensor").run_config["ops"]["claim"]["config"]["without_lanes"] == []
 
 
 def test_the_clip_sensor_leaves_a_lane_alone_that_stopped_a_moment_ago(
