@@ -6,6 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
+import dagster as dg
 from integration.deployment import MODERATED, VIDEO, Deployment
 
 from kf2v_pipeline.domain.quality import CHECKS, Quality
@@ -87,6 +88,20 @@ def test_each_check_of_a_film_can_be_asked_for_alone_in_the_ui(
 
     assert set(deployment.checks("video")) == set(CHECKS)
     assert deployment.checks("video")["black"] == WARNS
+
+
+def test_a_flaw_of_a_film_is_told_at_its_partition(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    deployment = deploy(start_server(), write_manifest("a", "b"))
+    deployment.run_job("render_batch")
+    measure(deployment, a=Quality(black_s=2.0))
+
+    again = deployment.materialize("video", partition_key="a")
+
+    events = deployment.instance.all_logs(again.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    told = [event.get_dagster_event().asset_check_evaluation_data for event in events]
+    assert [(each.check_name, each.passed) for each in told if each.partition == "a"] == [("black", False)]
 
 
 def measure(deployment: Deployment, **qualities: Quality) -> None:

@@ -53,6 +53,8 @@ def test_the_checkout_is_a_project_that_both_of_dagsters_commands_load(tmp_path:
     home = {"KF2V_HOME": str(tmp_path / "home")}
     run("dagster", "definitions", "validate", "-w", "workspace.yaml", folder=ROOT, **home)
     assert "All definitions loaded successfully." in run("dg", "check", "defs", folder=ROOT, **home)
+    listed = json.loads(run("dg", "list", "defs", "--json", folder=ROOT, **home))
+    assert {asset["asset_key"] for asset in listed["assets"]} == {"manifest", "clip", "video", "video_table", "gallery"}
 
 
 def test_a_person_scaffolds_a_batch_in_a_project_of_their_own_and_it_has_its_folders_name(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from kf2v_pipeline import FrameClipBatch, LedgerResource, ServiceResource, Stora
 from kf2v_pipeline.errors import SettingsError
 from kf2v_pipeline.orchestration.columns import table_lineage
 from kf2v_pipeline.orchestration.definitions import build_definitions
+from kf2v_pipeline.orchestration.events import CODE_VERSION
 from kf2v_pipeline.orchestration.instance import DAGSTER_YAML
 from kf2v_pipeline.orchestration.names import DRIVE_TAG, Names
 from kf2v_pipeline.settings import NAMES, Settings
@@ -43,6 +44,9 @@ def test_every_asset_says_whose_it_is_what_it_is_and_what_it_is_for() -> None:
         node = graph.get(key)
         assert (node.owners, node.group_name, node.tags["domain"]) == (["team:trailers"], "kf2v", "video")
         assert node.description
+        assert node.code_version == (
+            None if key.path[-1] == "clip" else CODE_VERSION
+        )  # nothing makes a row but a person
         assert any(tag.startswith("dagster/kind/") for tag in node.tags)
 
 
