@@ -55,6 +55,22 @@ def test_a_failed_partition_says_how_often_its_clip_was_tried_what_that_cost_and
     assert "Change the row" in str(said[0].metadata["what_to_do"].value)
 
 
+def test_a_row_that_is_changed_back_to_what_failed_turns_its_partition_red_again(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    """A failure is told once, unless something was stored since: the partition is green then."""
+    deployment = deploy(start_server(faults=(MODERATED,)), write_manifest("a", "b"))
+    deployment.run_job("render_batch")
+    write_manifest("a", "b", rows={"b": {"prompt": "Another"}})
+    assert deployment.run_job("render_batch").success
+    assert deployment.partitions() == ({"a", "b"}, set())
+    write_manifest("a", "b")
+
+    assert not deployment.run_job("render_batch").success
+
+    assert deployment.partitions() == ({"a"}, {"b"})
+
+
 def test_rows_that_were_set_aside_clips_that_failed_and_costs_are_tables_of_the_manifest_and_of_the_run(
     deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
 ) -> None:
