@@ -6,14 +6,13 @@ What a look means for an attempt is ``workflow.reading``'s, which stranger is ou
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
 from kf2v_pipeline.domain.attempt import Attempt, FactKind, Remedy, State
 from kf2v_pipeline.domain.clip import Clip
-from kf2v_pipeline.domain.policy import FRAME_WAITS, retry_at
+from kf2v_pipeline.domain.policy import retry_at
 from kf2v_pipeline.domain.price import Money, limit_for
 from kf2v_pipeline.domain.reading import ListedTask, Reading, TaskStatus
 from kf2v_pipeline.errors import BudgetReached, FrameError, NoPlace, NotSent, ReplyLost, ServiceError, TransportError
@@ -25,6 +24,7 @@ from kf2v_pipeline.workflow.bell import Bell
 from kf2v_pipeline.workflow.brake import Brake
 from kf2v_pipeline.workflow.desk import Desk
 from kf2v_pipeline.workflow.listing import Listing
+from kf2v_pipeline.workflow.missing import MissingFrames
 from kf2v_pipeline.workflow.reading import fact_of
 from kf2v_pipeline.workflow.reconcile import echo_of, reconcile
 from kf2v_pipeline.workflow.sending import awaiting_reply, frame_refused, refused, reply_lost, unsent
@@ -53,7 +53,7 @@ class Lane:
         self._unconfirmed: dict[str, tuple[Clip, Attempt]] = {}
         self._twins = Twins(desk, client)
         self._listing = Listing(client, desk.ledger, desk.clock, model.name)
-        self._missed_frames: Counter[str] = Counter()
+        self._missing = MissingFrames(desk, self.plan)
         self._watch = Watch(model.quota.tasks_in_process, partial(desk.ledger.durations, name))
         self._brake = Brake(model.quota, desk.tempo.unreachable_after, desk.clock)
         self._stopped: tuple[str, str] | None = None
@@ -96,7 +96,8 @@ class Lane:
             try:
                 first_url, last_url = await self._desk.frames.urls(clip, self.client)
             except FrameError as error:
-                await self._miss_frame(clip, error)
+                if not self._missing.put_off(clip, error):
+                    await self._refuse_frame(clip, error)
                 continue
             except (TransportError, ServiceError) as error:
                 self._brake.pause(timedelta(seconds=5))
@@ -104,16 +105,13 @@ class Lane:
                 self._note_reach(error)
                 self.plan(clip, self._brake.paused_until)
                 continue
+            self._missing.found(clip)
             attempt = await self._prepare(clip)
             if attempt is not None:
                 await self._send(clip, attempt, first_url, last_url)
 
-    async def _miss_frame(self, clip: Clip, error: FrameError) -> None:
-        """Plans a clip for later whose frame can't be read, a few times; else its attempt ends, which is on record."""
-        if error.is_away and (missed := self._missed_frames[clip.clip_id]) < len(FRAME_WAITS):
-            self._missed_frames[clip.clip_id] += 1
-            self.plan(clip, self._desk.clock() + FRAME_WAITS[missed])
-            return
+    async def _refuse_frame(self, clip: Clip, error: FrameError) -> None:
+        """Ends a clip whose frame is of no use, on record."""
         attempt = await self._prepare(clip)
         if attempt is not None:
             self._settle(clip, self._desk.record(attempt, FactKind.REFUSED, **frame_refused(error)))

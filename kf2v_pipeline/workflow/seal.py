@@ -29,7 +29,7 @@ class SealedAddresses:
             column: ``first_frame`` or ``last_frame``.
 
         Raises:
-            FrameError: The manifest can't be read any more, or does not name that frame any more.
+            FrameError: The manifest can't be read, or does not name that frame; either may pass, since people edit it.
         """
         try:
             manifest = self._read()
@@ -37,12 +37,12 @@ class SealedAddresses:
             location = locate(reference or "", manifest.base)
         except (ManifestError, StorageError) as error:
             what = f"only the manifest has its whole address, and can't be used ({error.what})"
-            raise FrameError(frame.location, what, error.fix) from None
+            raise FrameError(frame.location, what, error.fix, is_away=True) from None
         except KeyError:
             location = ""
         if redact(location) != frame.location:
             what = "only the manifest has its whole address, and does not name it any more for this clip"
-            raise FrameError(frame.location, what, "run again")
+            raise FrameError(frame.location, what, "run again", is_away=True)
         return location
 
     def _read(self) -> Manifest:

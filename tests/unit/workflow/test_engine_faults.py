@@ -121,12 +121,16 @@ class RealNight(Night):
 
 @pytest.fixture
 def clips(tmp_path: Path) -> list[Clip]:
-    """Clips whose frames are said to be so large that they have to be uploaded."""
-    path = tmp_path / "frame.png"
-    path.write_bytes(b"a picture")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    frame = Frame(location=str(path), sha256=digest, width=1280, height=720, size_bytes=9_000_000, format="PNG")
+    """Clips whose frames have to be uploaded."""
+    frame = upload(tmp_path / "frame.png")
     return [make_clip(number, frame=frame) for number in range(CLIPS)]
+
+
+def upload(path: Path) -> Frame:
+    """A frame that is said to be so large that it has to be uploaded."""
+    path.write_bytes(path.name.encode())
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Frame(location=str(path), sha256=digest, width=1280, height=720, size_bytes=9_000_000, format="PNG")
 
 
 @pytest.fixture
@@ -204,6 +208,37 @@ def test_a_frame_that_stays_away_fails_its_clip_until_a_person_asks(
     assert {outcome.verdict for outcome in night.drive().outcomes.values()} == {Verdict.FAILED}
     asked = night.drive(asked=[clip.clip_id for clip in clips])
     assert {outcome.verdict for outcome in asked.outcomes.values()} == {Verdict.STORED}
+    night.close()
+
+
+def test_an_outage_of_the_place_where_frames_lie_fails_no_clip(film: Path, tmp_path: Path) -> None:
+    clips = [make_clip(number, frame=upload(tmp_path / f"{number}.png")) for number in range(5)]
+    gone = [Path(clip.first_frame.location) for clip in clips]
+    content = [path.read_bytes() for path in gone]
+    for path in gone:
+        path.unlink()
+    night = RealNight(tmp_path / "night", clips, film)
+
+    report = night.drive()
+
+    assert {(outcome.verdict, outcome.code) for outcome in report.outcomes.values()} <= {
+        (Verdict.LEFT, "FramesUnreachable")
+    }
+    for path, what in zip(gone, content, strict=True):
+        path.write_bytes(what)
+    assert len(night.drive().of(Verdict.STORED)) == 5
+    night.close()
+
+
+def test_one_frame_that_is_gone_among_others_fails_its_clip_alone(film: Path, tmp_path: Path) -> None:
+    clips = [make_clip(number, frame=upload(tmp_path / f"{number}.png")) for number in range(5)]
+    Path(clips[2].first_frame.location).unlink()
+    night = RealNight(tmp_path / "night", clips, film)
+
+    verdicts = {clip_id: outcome.verdict for clip_id, outcome in night.drive().outcomes.items()}
+
+    others = {clip.clip_id: Verdict.STORED for clip in clips if clip is not clips[2]}
+    assert verdicts == {**others, "c002": Verdict.FAILED}
     night.close()
 
 

@@ -227,6 +227,16 @@ def test_a_signature_that_ran_out_is_one_sentence_without_it(
     with pytest.raises(FrameError, match="answers 403 Forbidden") as refused:
         urls(manifest, clip)
     assert "s3cret" not in str(refused.value)
+    assert refused.value.is_away
+
+
+def test_a_manifest_that_is_half_saved_is_read_again_later(batch: Path, site: str) -> None:
+    manifest = write(batch, f"{site}/a.png?Signature=s3cret")
+    clip = plan(manifest)
+    manifest.write_bytes(b"\x00")
+    with pytest.raises(FrameError) as refused:
+        urls(manifest, clip)
+    assert refused.value.is_away
 
 
 @pytest.mark.parametrize(
