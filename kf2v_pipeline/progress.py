@@ -91,7 +91,7 @@ class ProgressListener:
         """Something that a person should read once."""
         self._console.print(Text(f"! {sentence}", style="yellow"))
 
-    def stopped(self, lane: str, code: str) -> None:
+    def stopped(self, lane: str, code: str, *, is_left: bool) -> None:
         """A sentence has said so."""
 
     def _line(self, outcome: Outcome) -> Text:

@@ -55,16 +55,22 @@ def _may_try_again(attempt: Attempt, tries: int) -> bool:
     return tries < (MAX_TRIES if attempt.state is State.REFUSED else MAX_FAILED_TRIES)
 
 
-def is_held_up(possible_lanes: Collection[str], attempt: Attempt | None, *, without: Collection[str]) -> bool:
-    """Whether a clip waits for lanes that take no clips: the one that its task is in, or all that may make its next.
+def is_held_up(
+    possible_lanes: Collection[str], attempt: Attempt | None, *, without: Collection[str], left: Collection[str]
+) -> bool:
+    """Whether a clip waits for lanes: for all that may make its next attempt, or for the one that its task is in.
+
+    A task is looked at and collected also in a lane that takes no clips: that costs nothing.
 
     Args:
-        possible_lanes: Those that may make the clip.
+        possible_lanes: Those that may make the clip; none where that is not known.
         attempt: Its newest one; None where none was made yet.
         without: The lanes that take no clips.
+        left: The lanes whose service tells nothing of their tasks.
     """
-    lanes = {attempt.lane} if attempt is not None and attempt.is_open else set(possible_lanes)
-    return lanes <= set(without)
+    if attempt is not None and attempt.is_open:
+        return attempt.lane in left
+    return bool(possible_lanes) and set(possible_lanes) <= set(without)
 
 
 def retry_at(attempt: Attempt) -> datetime:

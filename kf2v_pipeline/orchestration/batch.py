@@ -102,9 +102,9 @@ class _Recorder:
         self.notices.append(sentence)
         self._listener.noticed(sentence)
 
-    def stopped(self, lane: str, code: str) -> None:
+    def stopped(self, lane: str, code: str, *, is_left: bool) -> None:
         """Passed on."""
-        self._listener.stopped(lane, code)
+        self._listener.stopped(lane, code, is_left=is_left)
 
 
 def run_batch(settings: Settings, listener: Listener, clip_ids: Sequence[str] = ()) -> BatchResult:

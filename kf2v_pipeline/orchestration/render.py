@@ -53,7 +53,11 @@ class RenderConfig(dg.Config):
     )
     without_lanes: list[str] = Field(
         default_factory=list,
-        description="These lanes take no clips: they stopped a moment ago. The clip sensor fills it in.",
+        description="These lanes take no clips; what is under way there goes on. The clip sensor fills it in.",
+    )
+    left_lanes: list[str] = Field(
+        default_factory=list,
+        description="With only_missing: clips with a task in these lanes wait, too. The clip sensor fills it in.",
     )
 
 
@@ -86,7 +90,7 @@ def build_render_ops(names: Names) -> RenderOps:
         if unknown:
             context.log.warning(f"Not in the manifest any more, so not rendered: {_listed(unknown)}.")
         if config.only_missing:
-            wanted &= _missing(context.instance, names, project, without=config.without_lanes)
+            wanted &= _missing(context.instance, names, project, config)
         how = {"slice_minutes": config.slice_minutes, "without_lanes": config.without_lanes}
         return {"clip_ids": sorted(wanted), "asked": chosen, **how}
 
@@ -154,21 +158,16 @@ def drive_clips(
     return failures
 
 
-def _missing(
-    instance: dg.DagsterInstance, names: Names, project: Project, *, without: Collection[str] = ()
-) -> set[str]:
-    """The clips that a drive has work with, and those that Dagster was not told of: who stored them died before.
-
-    Args:
-        without: Lanes that take no clips: what only they could go on with is left out.
-    """
+def _missing(instance: dg.DagsterInstance, names: Names, project: Project, config: RenderConfig) -> set[str]:
+    """The clips that a drive has work with, and those that Dagster was not told of: who stored them died before."""
+    without, left = config.without_lanes, config.left_lanes
     told, unstored = Told.ask(instance, names), project.ledger.unstored(project.manifest_name)
     clips, backlog = project.wanted(), project.backlog()
     untold = {clip.clip_id for clip in clips if clip.clip_id not in unstored and not told.is_told(clip)}
     waits = {
         clip.clip_id
-        for clip in (clips if without else ())
-        if is_held_up(clip.possible_lanes, backlog.get(clip.clip_id), without=without)
+        for clip in (clips if without or left else ())
+        if is_held_up(clip.possible_lanes, backlog.get(clip.clip_id), without=without, left=left)
     }
     return untold | (backlog.keys() - waits)
 

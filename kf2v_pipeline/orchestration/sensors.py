@@ -94,6 +94,8 @@ def _next_run(
 ) -> dg.RunRequest | dg.SkipReason:
     """A run for what waits and can be driven: lanes that stopped a moment ago are left out, and hold up no other.
 
+    What is under way in them is followed and collected all the same, but where their service tells nothing of it.
+
     Args:
         is_free: Whether the sensor is on by itself, and so leaves out lanes that may spend money, too.
     """
@@ -101,10 +103,13 @@ def _next_run(
     waiting, now = project.waiting(), project.clock()
     if not waiting.count:
         return dg.SkipReason("Every wanted clip is stored, or failed for good.")
-    stops = stopped_lanes(instance, names, project.ledger, now) | refused_lanes(waiting.attempts, project.ledger, now)
+    pauses = stopped_lanes(instance, names, project.ledger, now)
+    left = sorted(lane for lane, pause in pauses.items() if pause.is_left)
+    stops = {lane: pause.sentence for lane, pause in pauses.items()}
+    stops |= refused_lanes(waiting.attempts, project.ledger, now)
     if is_free:
         stops |= _paid_lanes(project, waiting)
-    able = waiting.without(stops.keys())
+    able = waiting.without(stops.keys(), left=left)
     reason = (
         (None if able.count else " ".join(stops.values()))
         or _driven(project, able, now)
@@ -113,7 +118,8 @@ def _next_run(
     )
     if reason:
         return dg.SkipReason(f"Wanted: {counted(waiting.count, 'clip')}. {reason}")
-    config = {"only_missing": True, "slice_minutes": SLICE_MINUTES, "without_lanes": sorted(stops)}
+    lanes = {"without_lanes": sorted(stops), "left_lanes": left}
+    config = {"only_missing": True, "slice_minutes": SLICE_MINUTES, **lanes}
     return dg.RunRequest(run_config={"ops": {names.of("claim"): {"config": config}}}, tags=_RUN_TAGS)
 
 

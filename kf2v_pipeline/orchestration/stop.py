@@ -34,16 +34,34 @@ _NEWEST_RUNS = 30
 
 
 class Stop(NamedTuple):
-    """Why a lane takes no more clips, and since when."""
+    """Why a lane takes no more clips, and since when.
+
+    Attributes:
+        is_left: Whether its service tells nothing of the tasks that it has, either: they wait as long.
+    """
 
     code: str
     stopped_at: datetime
+    is_left: bool = False
+
+
+class Pause(NamedTuple):
+    """A lane that is left alone for a while.
+
+    Attributes:
+        sentence: Why, and until when.
+        is_left: Whether its tasks wait, too.
+    """
+
+    sentence: str
+    is_left: bool
 
 
 def as_tag(stops: Mapping[str, Stop], run_id: str) -> dict[str, str]:
     """The tag of a run in which these lanes stopped."""
     told = {
-        lane: {"code": code, "at": stopped_at.isoformat(), "run": run_id} for lane, (code, stopped_at) in stops.items()
+        lane: {"code": stop.code, "at": stop.stopped_at.isoformat(), "left": stop.is_left, "run": run_id}
+        for lane, stop in stops.items()
     }
     return {STOPPED_LANES_TAG: json.dumps(told)}
 
@@ -70,12 +88,12 @@ def refused_lanes(attempts: Iterable[Attempt], ledger: Ledger, now: datetime) ->
     }
 
 
-def stopped_lanes(instance: dg.DagsterInstance, names: Names, ledger: Ledger, now: datetime) -> dict[str, str]:
-    """The lanes that stopped in a run that goes on, or did a moment ago, with a sentence each.
+def stopped_lanes(instance: dg.DagsterInstance, names: Names, ledger: Ledger, now: datetime) -> dict[str, Pause]:
+    """The lanes that stopped in a run that goes on, or did a moment ago.
 
     A task that was made in the lane since then lifts the stop: a person mended what was wrong, and launched a run.
     """
-    found: dict[str, str] = {}
+    found: dict[str, Pause] = {}
     for record in _records(instance, names):
         run_id, ended_at = record.dagster_run.run_id, _instant(record.end_time) if record.end_time else None
         for lane, stop in _read(record.dagster_run).items():
@@ -85,7 +103,7 @@ def stopped_lanes(instance: dg.DagsterInstance, names: Names, ledger: Ledger, no
                 continue
             when = f"at {again_at:%H:%M} UTC" if record.dagster_run.is_finished else "some minutes after that run"
             again = f"it is tried again {when}, or in a run that you launch."
-            found[lane] = f"Lane {lane} stopped ({stop.code}) in run {run_id}; {again}"
+            found[lane] = Pause(f"Lane {lane} stopped ({stop.code}) in run {run_id}; {again}", stop.is_left)
     return found
 
 
@@ -123,7 +141,7 @@ def _instant(timestamp: float) -> datetime:
 def _read(run: dg.DagsterRun) -> dict[str, Stop]:
     """The lanes that stopped in a run."""
     return {
-        lane: Stop(each["code"], datetime.fromisoformat(each["at"]))
+        lane: Stop(each["code"], datetime.fromisoformat(each["at"]), each.get("left") is True)
         for lane, each in _told(run, STOPPED_LANES_TAG).items()
         if isinstance(each, dict) and each.get("run") == run.run_id
     }

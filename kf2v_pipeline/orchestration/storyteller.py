@@ -71,12 +71,12 @@ class Storyteller:
         self._context.log.warning(sentence)
         self._listener.noticed(sentence)
 
-    def stopped(self, lane: str, code: str) -> None:
+    def stopped(self, lane: str, code: str, *, is_left: bool) -> None:
         """A tag of the run, at once: its clips are nobody's from now on, and the clip sensor must know why."""
         self.stop_codes.add(code)
-        self._stops[lane] = Stop(code, self._project.clock())
+        self._stops[lane] = Stop(code, self._project.clock(), is_left)
         self._context.instance.add_run_tags(self._context.run_id, as_tag(self._stops, self._context.run_id))
-        self._listener.stopped(lane, code)
+        self._listener.stopped(lane, code, is_left=is_left)
 
     def _is_news(self, outcome: Outcome) -> bool:
         """Each night finds the clips that failed for good before; that is told once, and turns one run red."""

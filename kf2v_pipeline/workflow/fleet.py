@@ -47,7 +47,7 @@ class Fleet:
             try:
                 lane = self._lanes[clip.lane] = await self._open(clip)
             except SettingsError as error:
-                self._desk.pool.stop(clip.lane, "ServiceUnusable", str(error))
+                self._desk.pool.stop(clip.lane, "ServiceUnusable", str(error), is_left=True)
                 raise
             self._start(lane.submit())
             self._start(lane.look())

@@ -263,12 +263,12 @@ class Lane:
             self.plan(clip, retry_at(attempt))
         self._changed.ring()
 
-    def _stop(self, code: str, message: str) -> None:
-        """Nothing can be submitted in this lane any more; what is in flight goes on."""
+    def _stop(self, code: str, message: str, *, is_left: bool = False) -> None:
+        """Nothing can be submitted in this lane any more; what is in flight goes on, unless the lane is left."""
         if self._stopped != (code, message):
             self._desk.notice(f"Lane {self.name} stopped: {message}", stops=True)
         self._stopped = (code, message)
-        self._desk.pool.stop(self.name, code, message)
+        self._desk.pool.stop(self.name, code, message, is_left=is_left)
         self._changed.ring()
 
     # Look
@@ -311,7 +311,7 @@ class Lane:
 
     def _leave_all(self, code: str, message: str) -> None:
         """The service does not let us look, or is out of reach: the next drive finds the tasks in the ledger."""
-        self._stop(code, message)
+        self._stop(code, message, is_left=True)
         self.left = code, message
         for clip, _ in [*self._flights.values(), *self._unconfirmed.values()]:
             self._desk.leave(clip, code, message)

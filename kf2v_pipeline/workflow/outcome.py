@@ -53,8 +53,12 @@ class Listener(Protocol):
     def noticed(self, sentence: str) -> None:
         """Something that a person should read once, such as a lane that stopped."""
 
-    def stopped(self, lane: str, code: str) -> None:
-        """A lane takes no more clips in this drive; a sentence tells people."""
+    def stopped(self, lane: str, code: str, *, is_left: bool) -> None:
+        """A lane takes no more clips in this drive; a sentence tells people.
+
+        Args:
+            is_left: Whether its service tells nothing of the tasks that it has, either: they wait for the next drive.
+        """
 
 
 class Silence:
@@ -72,7 +76,7 @@ class Silence:
     def noticed(self, sentence: str) -> None:
         """Ignored."""
 
-    def stopped(self, lane: str, code: str) -> None:
+    def stopped(self, lane: str, code: str, *, is_left: bool) -> None:
         """Ignored."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from typing import Protocol
 
 from kf2v_pipeline.domain.clip import Clip
 
@@ -13,6 +14,14 @@ Leave = Callable[[Clip, str, str], None]
 
 LANE_LEFT_OUT = "LaneLeftOut"
 """Code of a clip that is left since the drive was to leave its lane out."""
+
+
+class Tell(Protocol):
+    """Told of each lane that stops, as ``Listener.stopped`` is."""
+
+    def __call__(self, lane: str, code: str, *, is_left: bool) -> None:
+        """A lane takes no more clips."""
+
 
 _Queue = deque[tuple[Clip, datetime | None]]
 
@@ -25,13 +34,14 @@ class Pool:
         tell: Told of each lane that stops, and of its code.
     """
 
-    def __init__(self, leave: Leave, tell: Callable[[str, str], None]) -> None:
+    def __init__(self, leave: Leave, tell: Tell) -> None:
         self._leave = leave
         self._tell = tell
         self._own: defaultdict[str, _Queue] = defaultdict(deque)
         self._shared: _Queue = deque()
         self._wake: dict[str, Callable[[], None]] = {}
         self._stops: dict[str, tuple[str, str]] = {}
+        self._left: set[str] = set()
 
     def join(self, lane: str, wake: Callable[[], None]) -> None:
         """Makes a lane one of those that take clips.
@@ -76,12 +86,18 @@ class Pool:
         """Notes that a lane is to take no clips from the beginning, which is no news to anybody."""
         self._stops[lane] = LANE_LEFT_OUT, f"Lane {lane} stopped a moment ago, so it is tried in a later run."
 
-    def stop(self, lane: str, code: str, message: str) -> None:
-        """Notes that a lane takes no more clips; those that no other lane can take are left."""
-        is_news = lane not in self._stops or self._stops[lane][0] != code
+    def stop(self, lane: str, code: str, message: str, *, is_left: bool = False) -> None:
+        """Notes that a lane takes no more clips; those that no other lane can take are left.
+
+        Args:
+            is_left: Whether its service tells nothing of the tasks that it has, either.
+        """
+        is_news = lane not in self._stops or self._stops[lane][0] != code or (is_left and lane not in self._left)
         self._stops[lane] = code, message
+        if is_left:
+            self._left.add(lane)
         if is_news:
-            self._tell(lane, code)
+            self._tell(lane, code, is_left=lane in self._left)
         lost = [clip for clip, _ in (*self._own.pop(lane, ()), *self._shared) if self._is_lost(clip)]
         self._shared = deque((clip, at) for clip, at in self._shared if not self._is_lost(clip))
         for clip in lost:

@@ -59,11 +59,20 @@ class Waiting:
         """The newest attempts of those clips that had one."""
         return tuple(each.attempt for each in self.unsettled)
 
-    def without(self, lanes: Collection[str]) -> Waiting:
-        """What is left where these lanes take no clips: what only they could go on with is not counted."""
+    def without(self, lanes: Collection[str], *, left: Collection[str] = ()) -> Waiting:
+        """What a drive can go on with where these lanes take no clips; tasks under way there are followed all the same.
+
+        Args:
+            lanes: Those that take no clips.
+            left: Those whose service tells nothing of their tasks either.
+        """
+
+        def can_go_on(possible_lanes: Collection[str], attempt: Attempt | None) -> bool:
+            return not is_held_up(possible_lanes, attempt, without=lanes, left=left)
+
         return replace(
             self,
-            untried=tuple(each for each in self.untried if not is_held_up(each.lanes, None, without=lanes)),
-            unsettled=tuple(each for each in self.unsettled if not is_held_up(each.lanes, each.attempt, without=lanes)),
-            followed=tuple(each for each in self.followed if each.attempt.lane not in lanes),
+            untried=tuple(each for each in self.untried if can_go_on(each.lanes, None)),
+            unsettled=tuple(each for each in self.unsettled if can_go_on(each.lanes, each.attempt)),
+            followed=tuple(each for each in self.followed if each.attempt.lane not in left),
         )

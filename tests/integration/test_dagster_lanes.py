@@ -16,6 +16,7 @@ from integration.commands.office import Office
 from integration.deployment import Deployment
 from integration.test_dagster_sensors import said
 
+from kf2v_pipeline.domain.attempt import Fact, FactKind, State
 from kf2v_pipeline.localserver.embedded import LocalServer
 from kf2v_pipeline.localserver.fault import Fault
 from kf2v_pipeline.orchestration.names import DRIVE_TAG
@@ -55,12 +56,29 @@ def begin(
 
 
 def stop_in_a_run(
-    deployment: Deployment, lane: str, at: datetime, status: dg.DagsterRunStatus = dg.DagsterRunStatus.CANCELED
+    deployment: Deployment,
+    lane: str,
+    at: datetime,
+    status: dg.DagsterRunStatus = dg.DagsterRunStatus.CANCELED,
+    *,
+    is_left: bool = False,
 ) -> dg.DagsterRun:
     """A run in which the lane stopped; it is not carried out."""
     run = begin(deployment, status)
-    deployment.instance.add_run_tags(run.run_id, as_tag({lane: Stop("ServiceUnreachable", at)}, run.run_id))
+    deployment.instance.add_run_tags(run.run_id, as_tag({lane: Stop("Arrearage", at, is_left)}, run.run_id))
     return run
+
+
+def make_a_task(ledger: Ledger, clip_id: str) -> None:
+    """Leaves a clip's task in flight, which the service knows nothing of, as a run that was stopped does."""
+    now, [clip] = utc_now(), ledger.wanted([clip_id])
+    gone = Driver(owner="gone", host="another-machine", pid=1)
+    ledger.enlist(gone, at=now)
+    ledger.claim(gone.owner, [clip_id], at=now, stale_after=timedelta(seconds=60))
+    attempt = ledger.prepare(clip, owner=gone.owner, at=now - timedelta(minutes=1))
+    detail = {"task_id": "task-1", "request_id": "request-1", "submitted_at": now}
+    ledger.record(Fact(attempt_id=attempt.attempt_id, kind=FactKind.ACCEPTED, at=now, detail=detail))
+    ledger.dismiss(gone.owner, at=now)
 
 
 def left_out(deployment: Deployment) -> list[str]:
@@ -162,6 +180,55 @@ def test_a_stopped_lane_is_left_out_for_a_quarter_of_an_hour(
     stop_in_a_run(deployment, lane, at)
 
     assert left_out(deployment) == ([lane] if is_left_out else [])
+
+
+def test_a_task_waits_as_long_as_its_lane_where_the_service_tells_nothing_of_it(
+    deploy: Deploy, start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    server = start_server()
+    deployment = deploy(server, write_manifest("a"))
+    deployment.materialize("manifest")
+    with Ledger.open(deployment.settings.ledger_url) as ledger:
+        make_a_task(ledger, "a")
+    lane = f"{server.base_url}/{FLASH}"
+
+    stop_in_a_run(deployment, lane, utc_now(), is_left=True)
+
+    assert f"Lane {lane} stopped" in said(deployment.tick("clip_sensor"))
+
+
+def test_what_a_stopped_lane_has_in_flight_is_collected_at_once_and_nothing_is_begun_there(
+    deploy: Deploy, start_server: StartServer, write_manifest: WriteManifest, office: Office
+) -> None:
+    refused = Fault(on="create", kind="error", skip=1, status=400, code="Arrearage", message="Access denied.")
+    server, manifest = start_server(faults=(refused,), pending_s=3), write_manifest("a", "b")
+    deployment = deploy(server, manifest)
+    deployment.materialize("manifest")
+    office.drive_until(office.open(server.base_url, manifest), State.SUBMITTED)
+    stop_in_a_run(deployment, f"{server.base_url}/{FLASH}", utc_now())
+
+    request = deployment.tick("clip_sensor")
+    assert deployment.run_job("render_clips", config=request.run_config).success
+
+    assert deployment.partitions() == ({"a"}, set())
+    assert "Wanted: 1 clip." in said(deployment.tick("clip_sensor"))
+
+
+def test_a_run_of_other_lanes_leaves_a_task_alone_whose_service_tells_nothing(
+    deploy: Deploy, start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    server = start_server()
+    deployment = deploy(server, write_manifest("a", "c", rows={"c": OF_PLUS}))
+    deployment.materialize("manifest")
+    with Ledger.open(deployment.settings.ledger_url) as ledger:
+        make_a_task(ledger, "a")
+        stop_in_a_run(deployment, f"{server.base_url}/{FLASH}", utc_now(), is_left=True)
+        request = deployment.tick("clip_sensor")
+
+        assert deployment.run_job("render_clips", config=request.run_config).success
+
+        assert deployment.partitions() == ({"c"}, set())
+        assert [attempt.state for attempt in ledger.attempts(["a"])] == [State.SUBMITTED]
 
 
 def test_a_person_who_launches_a_run_that_makes_a_task_in_the_lane_has_it_tried_again(

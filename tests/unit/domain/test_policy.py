@@ -17,6 +17,7 @@ from kf2v_pipeline.domain.policy import (
     Pace,
     Sighting,
     Standing,
+    is_held_up,
     retry_at,
     standing,
 )
@@ -92,6 +93,11 @@ def test_a_bad_end_that_a_retry_may_mend_is_tried_again_so_often_and_no_more(sta
 def test_more_tries_never_bring_another_one(attempt: Attempt, tries: int, more: int) -> None:
     if standing(attempt, tries=tries) is Standing.FAILED:
         assert standing(attempt, tries=tries + more) is Standing.FAILED
+
+
+def test_a_clip_of_which_nobody_knows_who_may_make_it_is_never_held_up() -> None:
+    assert not is_held_up((), None, without=["beijing/one"], left=[])
+    assert is_held_up(["beijing/one"], None, without=["beijing/one"], left=[])
 
 
 @given(attempts)

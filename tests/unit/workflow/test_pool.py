@@ -22,14 +22,17 @@ def left() -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-def told() -> list[tuple[str, str]]:
-    """Lanes that stopped, with the code."""
+def told() -> list[tuple[str, str, bool]]:
+    """Lanes that stopped, with the code, and whether they were left."""
     return []
 
 
 @pytest.fixture
-def pool(left: list[tuple[str, str]], told: list[tuple[str, str]]) -> Pool:
-    return Pool(lambda clip, code, _message: left.append((clip.clip_id, code)), lambda *stop: told.append(stop))
+def pool(left: list[tuple[str, str]], told: list[tuple[str, str, bool]]) -> Pool:
+    def tell(lane: str, code: str, *, is_left: bool) -> None:
+        told.append((lane, code, is_left))
+
+    return Pool(lambda clip, code, _message: left.append((clip.clip_id, code)), tell)
 
 
 def clip_of(clip_id: str, *lanes: str) -> Clip:
@@ -94,14 +97,21 @@ def test_the_lanes_that_may_take_a_clip_are_woken(pool: Pool) -> None:
     assert woken == [TWO, ONE, TWO]
 
 
-def test_a_lane_that_stops_is_told_of_once_for_each_reason(pool: Pool, told: list[tuple[str, str]]) -> None:
-    for code in ("BudgetReached", "BudgetReached", "ServiceUnreachable"):
+def test_a_lane_that_stops_is_told_of_once_for_each_reason(pool: Pool, told: list[tuple[str, str, bool]]) -> None:
+    for code in ("BudgetReached", "BudgetReached", "Arrearage"):
         pool.stop(ONE, code, "...")
-    assert told == [(ONE, "BudgetReached"), (ONE, "ServiceUnreachable")]
+    assert told == [(ONE, "BudgetReached", False), (ONE, "Arrearage", False)]
+
+
+def test_a_lane_that_is_left_after_it_stopped_is_news_once(pool: Pool, told: list[tuple[str, str, bool]]) -> None:
+    pool.stop(ONE, "Arrearage", "...")
+    for _ in range(2):
+        pool.stop(ONE, "Arrearage", "...", is_left=True)
+    assert told == [(ONE, "Arrearage", False), (ONE, "Arrearage", True)]
 
 
 def test_a_lane_that_is_left_out_takes_no_clip_and_is_no_news(
-    pool: Pool, left: list[tuple[str, str]], told: list[tuple[str, str]]
+    pool: Pool, left: list[tuple[str, str]], told: list[tuple[str, str, bool]]
 ) -> None:
     pool.leave_out(ONE)
     pool.put(clip_of("own", ONE), None)

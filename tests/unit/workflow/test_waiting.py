@@ -42,16 +42,27 @@ def of_any(*lanes: str) -> Clip:
 def test_a_clip_waits_only_where_all_lanes_that_may_make_it_take_none(project: Project) -> None:
     want(project, make_clip("a"), make_clip("b", service="auto", model="auto", lanes=(ONE, OTHER)))
     waiting = project.waiting()
-    left = [waiting.without(lanes).count for lanes in ([], [OTHER], [ONE], [ONE, OTHER])]
-    assert left == [2, 2, 1, 0]
+    counts = [waiting.without(lanes).count for lanes in ([], [OTHER], [ONE], [ONE, OTHER])]
+    assert counts == [2, 2, 1, 0]
 
 
-def test_a_clip_with_a_task_under_way_waits_for_the_lane_of_its_task_alone(project: Project) -> None:
+def test_a_clip_with_a_task_under_way_waits_only_where_nothing_is_told_of_its_task(project: Project) -> None:
     clip = of_any(ONE, OTHER)
     want(project, clip)
     record(project.ledger, prepare(project.ledger, clip.evolve(service="local", model="kf2v")), FactKind.ACCEPTED)
     waiting = project.waiting()
-    assert [waiting.without([lane]).count for lane in (ONE, OTHER)] == [0, 1]
+    assert waiting.without([ONE, OTHER]).count == 1
+    assert [waiting.without([lane], left=[lane]).count for lane in (ONE, OTHER)] == [0, 1]
+
+
+def test_what_no_row_asks_for_any_more_waits_only_where_nothing_is_told_of_its_task(project: Project) -> None:
+    clip = make_clip(model="wan2.2-kf2v-flash")
+    want(project, clip)
+    record(project.ledger, prepare(project.ledger, clip), FactKind.ACCEPTED)
+    want(project)
+    waiting = project.waiting()
+    assert waiting.without([clip.lane]).count == 1
+    assert waiting.without([clip.lane], left=[clip.lane]).count == 0
 
 
 def test_a_clip_that_was_refused_waits_for_the_lanes_that_may_make_it_now(project: Project) -> None:
