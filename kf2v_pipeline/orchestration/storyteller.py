@@ -10,7 +10,7 @@ from kf2v_pipeline.domain.quality import Quality, flaws
 from kf2v_pipeline.orchestration.events import failed_event, flaw_event, log_check, report_planned, stored_event
 from kf2v_pipeline.orchestration.names import Names
 from kf2v_pipeline.orchestration.stop import Stop, as_tag
-from kf2v_pipeline.orchestration.told import Told, is_told_failed
+from kf2v_pipeline.orchestration.told import Told, told_failures
 from kf2v_pipeline.words import counted
 from kf2v_pipeline.workflow.outcome import Listener, Outcome, Verdict
 from kf2v_pipeline.workflow.project import Project
@@ -37,6 +37,8 @@ class Storyteller:
         self._project = project
         self._listener: Listener = names.listener(context)
         self._told = Told.ask(context.instance, names)
+        # Whoever chooses partitions asks for all of them: each that fails is news.
+        self._told_failures = {} if self.is_asset_run else told_failures(context.instance, names)
         self._stops: dict[str, Stop] = {}
         self._measures = project.settings.quality
 
@@ -82,7 +84,7 @@ class Storyteller:
         """Each night finds the clips that failed for good before; that is told once, and turns one run red."""
         if outcome.attempt is None or outcome.clip.clip_id in self._asked:
             return True
-        return not is_told_failed(self._context.instance, self._names, outcome.attempt)
+        return self._told_failures.get(outcome.clip.clip_id) != outcome.attempt.attempt_id
 
     def _tell_stored(self, clip: Clip, attempt: Attempt, *, is_measured: bool) -> None:
         quality = quality_of(self._project, attempt) if is_measured else None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import sqlalchemy as sa
 from integration.deployment import MODERATED, VIDEO, Deployment
 
 from kf2v_pipeline.localserver.embedded import LocalServer
@@ -55,6 +57,23 @@ def test_a_failed_partition_says_how_often_its_clip_was_tried_what_that_cost_and
     assert "Change the row" in str(said[0].metadata["what_to_do"].value)
 
 
+def test_what_was_told_of_clips_that_failed_is_asked_in_as_many_queries_however_many_they_are(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    """The heartbeat waits for each query: asked clip by clip, a long run's driver would count as gone."""
+    clips = [f"c{number:02}" for number in range(12)]
+    always = replace(MODERATED, count=len(clips), match="take")
+
+    def queries(*clip_ids: str) -> int:
+        deployment = deploy(start_server(faults=(always,)), write_manifest(*clip_ids))
+        assert not deployment.run_job("render_batch").success
+        with sent_statements() as statements:
+            assert deployment.run_job("render_batch").success
+        return sum("event_logs" in statement and statement.startswith("SELECT") for statement in statements)
+
+    assert queries(*clips[:2]) == queries(*clips)
+
+
 def test_a_row_that_is_changed_back_to_what_failed_turns_its_partition_red_again(
     deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
 ) -> None:
@@ -87,6 +106,19 @@ def test_rows_that_were_set_aside_clips_that_failed_and_costs_are_tables_of_the_
     assert column(manifest.metadata, "price_by_model", "videos") == [2]
     assert column(run, "failures", "clip") == ["b"]
     assert column(run, "cost_by_model", "videos") == [1]
+
+
+@contextmanager
+def sent_statements() -> Iterator[list[str]]:
+    """Everything that is sent to databases meanwhile."""
+    sent: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        sent.append(statement)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    yield sent
+    sa.event.remove(sa.Engine, "before_cursor_execute", note)
 
 
 def column(metadata: Any, table: str, name: str) -> list[Any]:
