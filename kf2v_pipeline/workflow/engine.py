@@ -30,8 +30,8 @@ from kf2v_pipeline.workflow.outcome import DriveReport, Listener, Outcome, Verdi
 from kf2v_pipeline.workflow.pool import Pool
 from kf2v_pipeline.workflow.tempo import Tempo
 
-_AT_ONCE = 1_000
-"""Stored clips that are told of before anything else gets its turn."""
+_AT_ONCE = 100
+"""Clips that were decided before, and are told of before anything else gets its turn: the heartbeat waits meanwhile."""
 
 STILL_FRESH = timedelta(seconds=5)
 """An intent this young can't have been taken over: a driver counts as gone after a much longer silence."""
@@ -310,7 +310,9 @@ class Engine:
 
     async def _admit(self, clips: Sequence[Clip]) -> None:
         newest = self.ledger.newest(clips)
-        for clip in clips:
+        for number, clip in enumerate(clips, 1):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
             attempt = newest.get(clip.clip_id)
             if attempt and clip.clip_id in self._asked and not attempt.is_open:
                 self._asked[clip.clip_id] = attempt.number

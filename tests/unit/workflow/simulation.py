@@ -24,7 +24,7 @@ from kf2v_pipeline.storage.ledger import Ledger
 from kf2v_pipeline.storage.store import Store
 from kf2v_pipeline.workflow.driver import new_driver
 from kf2v_pipeline.workflow.engine import Engine
-from kf2v_pipeline.workflow.outcome import DriveReport, Silence, Verdict
+from kf2v_pipeline.workflow.outcome import DriveReport, Listener, Silence, Verdict
 from kf2v_pipeline.workflow.tempo import Tempo
 
 
@@ -80,6 +80,7 @@ class Night:
         self.collector: Any = SimCollector(folder / "incoming")
         self.tempo = Tempo()
         self.notices: list[str] = []
+        self.listener: Listener = Hearer(self.notices)
         self.unusable: set[str] = set()
         self.ledger = Ledger.open(f"sqlite:///{folder / 'ledger.db'}")
         self.store = Store.open(str(folder / "out"))
@@ -98,7 +99,7 @@ class Night:
             connect=self._connect,  # type: ignore[arg-type]  # simulated
             collector=self.collector,
             clock=self.wan.now,
-            listener=Hearer(self.notices),
+            listener=self.listener,
             driver=new_driver(),
             tempo=self.tempo,
             manifest="manifest.csv",

@@ -11,11 +11,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from unit.workflow.simulation import Night, make_clip
 
 from kf2v_pipeline.domain.attempt import State
 from kf2v_pipeline.domain.policy import MAX_FAILED_TRIES
-from kf2v_pipeline.workflow.outcome import Verdict
+from kf2v_pipeline.storage import schema
+from kf2v_pipeline.workflow.outcome import Outcome, Silence, Verdict
 
 
 @pytest.mark.parametrize("queues", [True, False], ids=["queueing", "rejecting"])
@@ -159,3 +161,50 @@ def test_a_service_that_cannot_be_used_any_more_keeps_no_clip_of_another_one_wai
     ]
     assert report.outcomes["c000"].code == "ServiceUnusable"
     night.close()
+
+
+class Pulse(Silence):
+    """Keeps how long the driver had said nothing at most, where an event takes a tenth of a second to be told."""
+
+    def __init__(self, night: Night) -> None:
+        self.longest_silence = timedelta(0)
+        self._night = night
+
+    def ended(self, _outcome: Outcome) -> None:
+        self._night.loop.pass_time(timedelta(seconds=0.1))
+        with self._night.ledger._read() as connection:
+            beat_at = connection.execute(sa.select(schema.driver.c.heartbeat_at)).scalar_one()
+        self.longest_silence = max(self.longest_silence, self._night.wan.now() - beat_at)
+
+
+def test_a_drive_says_that_it_lives_also_while_it_tells_of_a_thousand_clips_that_failed_for_good(
+    tmp_path: Path,
+) -> None:
+    """A driver that is silent for too long counts as gone, and its run as lost."""
+    night = Night(tmp_path, 0, clips=1_000)
+    fail_for_good(night)
+    night.listener = pulse = Pulse(night)
+
+    report = night.drive()
+
+    assert len(report.of(Verdict.FAILED)) == 1_000
+    assert pulse.longest_silence < night.tempo.stale_after
+    night.close()
+
+
+def fail_for_good(night: Night) -> None:
+    """Puts a failure of each clip on record: that of the first is real, the others are copied from it."""
+    wanted, night.clips = night.clips, night.clips[:1]
+    night.wan.script = {"Take 0": ["fails"] * MAX_FAILED_TRIES}
+    night.drive()
+    night.clips = wanted
+    table = schema.attempt
+    with night.ledger._write() as connection:
+        rows = [row._asdict() for row in connection.execute(sa.select(table))]
+        copies = [
+            {**row, "attempt_id": f"{row['attempt_id']}-{clip.clip_id}", "clip_id": clip.clip_id}
+            | {"fingerprint": clip.fingerprint, "task_id": None}
+            for clip in wanted[1:]
+            for row in rows
+        ]
+        connection.execute(sa.insert(table), copies)
