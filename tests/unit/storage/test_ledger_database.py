@@ -17,14 +17,12 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from unit.storage.made_attempts import NOON, make_clip
 
 from kf2v_pipeline.domain.attempt import Attempt
 from kf2v_pipeline.domain.clip import Frame
 from kf2v_pipeline.errors import LedgerError
 from kf2v_pipeline.storage import migrations, schema
 from kf2v_pipeline.storage.ledger import Ledger
-from kf2v_pipeline.storage.wanted import _as_row
 
 
 @pytest.fixture
@@ -117,24 +115,6 @@ def test_a_ledger_of_an_older_version_is_brought_up_to_date_with_what_is_in_it(t
     assert known == {
         "/a.png": Frame(location="/a.png", sha256="aa", width=640, height=360, size_bytes=1000, format="PNG")
     }
-
-
-def test_clips_of_an_older_version_are_given_the_lanes_that_may_make_them(url: str) -> None:
-    clips = [make_clip("a"), make_clip("b", service="auto", model="auto", lanes=("local/kf2v", "local/other"))]
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
-    engine = sa.create_engine(url)
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0005")
-        for position, clip in enumerate(clips):
-            row = _as_row("m.csv", position, clip, NOON)
-            del row["lanes"]
-            connection.execute(sa.insert(schema.clip).values(row))
-    engine.dispose()
-
-    with Ledger.open(url) as ledger:
-        assert {each.lanes for each in ledger.untried("m.csv")} == {clip.possible_lanes for clip in clips}
 
 
 def test_tables_of_others_in_the_same_database_are_left_alone(tmp_path: Path) -> None:
