@@ -59,6 +59,10 @@ class RenderConfig(dg.Config):
         default_factory=list,
         description="With only_missing: clips with a task in these lanes wait, too. The clip sensor fills it in.",
     )
+    free_only: bool = Field(
+        default=False,
+        description="Lanes that may spend money take no clips, whichever rows name them once the clips are read.",
+    )
 
 
 class RenderOps(NamedTuple):
@@ -91,7 +95,7 @@ def build_render_ops(names: Names) -> RenderOps:
             context.log.warning(f"Not in the manifest any more, so not rendered: {_listed(unknown)}.")
         if config.only_missing:
             wanted &= _missing(context.instance, names, project, config)
-        how = {"slice_minutes": config.slice_minutes, "without_lanes": config.without_lanes}
+        how = config.model_dump(include={"slice_minutes", "without_lanes", "free_only"})
         return {"clip_ids": sorted(wanted), "asked": chosen, **how}
 
     @dg.op(
@@ -124,7 +128,7 @@ def drive_clips(
 
     Args:
         batch: ``clip_ids`` to drive, those of them that were ``asked`` for by name, the ``slice_minutes``, and, where
-            some are to take no clips, ``without_lanes``.
+            some lanes are to take no clips, ``without_lanes`` and ``free_only``.
         buys: Whether tasks may be created; else only what was begun is finished, and the rest is left to another run.
 
     Returns:
@@ -137,7 +141,7 @@ def drive_clips(
     storyteller = Storyteller(context, names, project, asked)  # asks what Dagster was told after the clips were read
     minutes: int = batch["slice_minutes"]
     until = project.clock() + timedelta(minutes=minutes) if minutes else None
-    without = batch.get("without_lanes", ())
+    without = _without(project, clips, batch)
     engine = project.engine(clips, storyteller, run_id=context.run_id, buys=buys, without=without)
     try:
         with event_log_at_hand(context.instance, context.run_id):
@@ -170,6 +174,12 @@ def _missing(instance: dg.DagsterInstance, names: Names, project: Project, confi
         if is_held_up(clip.possible_lanes, backlog.get(clip.clip_id), without=without, left=left)
     }
     return untold | (backlog.keys() - waits)
+
+
+def _without(project: Project, clips: Collection[Clip], batch: dict[str, Any]) -> set[str]:
+    """The lanes that take no clips, by the clips as they are now: rows may have changed since the tick."""
+    lanes = {lane for clip in clips for lane in clip.possible_lanes} if batch.get("free_only") else set()
+    return {lane for lane in lanes if not project.is_free(lane)}.union(batch.get("without_lanes", ()))
 
 
 def _farewell(project: Project, clips: Collection[Clip]) -> str:

@@ -119,7 +119,7 @@ def _next_run(
     if reason:
         return dg.SkipReason(f"Wanted: {counted(waiting.count, 'clip')}. {reason}")
     lanes = {"without_lanes": sorted(stops), "left_lanes": left}
-    config = {"only_missing": True, "slice_minutes": SLICE_MINUTES, **lanes}
+    config = {"only_missing": True, "slice_minutes": SLICE_MINUTES, "free_only": is_free, **lanes}
     return dg.RunRequest(run_config={"ops": {names.of("claim"): {"config": config}}}, tags=_RUN_TAGS)
 
 

@@ -160,6 +160,25 @@ def test_a_sensor_that_is_on_by_itself_buys_nothing_for_a_row_that_names_a_real_
     assert chosen.tick("clip_sensor").run_config["ops"]["claim"]["config"]["without_lanes"] == []
 
 
+def test_a_run_that_was_begun_by_itself_buys_nothing_for_a_row_that_came_since(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest, tmp_path: Path
+) -> None:
+    free, paid, catalog = start_server(), start_server(), tmp_path / "catalog.toml"
+    catalog.write_text(f'[services.paid]\nbase_url = "{paid.base_url}"\n')
+    of_free = {"service": free.base_url}
+    elsewhere = deploy(free, write_manifest("a", rows={"a": of_free}), api_key="sk-of-a-person", catalog=catalog)
+    deployment = Deployment(elsewhere.instance, replace(elsewhere.settings, service="local"))
+    deployment.materialize("manifest")
+    request = deployment.tick("clip_sensor")
+    write_manifest("a", "b", rows={"a": of_free, "b": {"service": "paid"}})
+    deployment.materialize("manifest")
+
+    assert deployment.run_job("render_clips", config=request.run_config).success
+
+    assert deployment.partitions() == ({"a"}, set())
+    assert paid.journal()["creates"] == []
+
+
 def test_the_clip_sensor_leaves_a_lane_alone_that_stopped_a_moment_ago(
     deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
 ) -> None:
