@@ -46,7 +46,7 @@ class Engine:
         buys: Whether tasks may be created; else only what was begun is finished, and clips that need a task are left.
         frames: Hands frames to the service; None for one that knows no manifest.
         manifest: Whose leftovers are followed whatever clips are driven; None for those of the driven clips alone.
-        without: Lanes that take no clips, since they stopped a moment ago; what is in flight there goes on.
+        without: Lanes that take no clips; what is in flight there goes on.
     """
 
     def __init__(

@@ -54,7 +54,7 @@ class Pool:
     def put(self, clip: Clip, not_before: datetime | None) -> None:
         """Takes a clip in; it is left at once where all of its lanes have stopped."""
         if self._is_lost(clip):
-            self._leave(clip, *self._stops[clip.possible_lanes[-1]])
+            self._leave(clip, *self._why_lost(clip))
             return
         (self._shared if clip.lanes else self._own[clip.lane]).append((clip, not_before))
         for lane in clip.possible_lanes:
@@ -84,7 +84,7 @@ class Pool:
 
     def leave_out(self, lane: str) -> None:
         """Notes that a lane is to take no clips from the beginning, which is no news to anybody."""
-        self._stops[lane] = LANE_LEFT_OUT, f"Lane {lane} stopped a moment ago, so it is tried in a later run."
+        self._stops[lane] = LANE_LEFT_OUT, f"Lane {lane} is left out of this run."
 
     def stop(self, lane: str, code: str, message: str, *, is_left: bool = False) -> None:
         """Notes that a lane takes no more clips; those that no other lane can take are left.
@@ -102,6 +102,11 @@ class Pool:
         self._shared = deque((clip, at) for clip, at in self._shared if not self._is_lost(clip))
         for clip in lost:
             self._leave(clip, code, message)
+
+    def _why_lost(self, clip: Clip) -> tuple[str, str]:
+        """Code and sentence of its last lane, but rather of one that stopped: that one is left out is no news."""
+        stops = [self._stops[lane] for lane in reversed(clip.possible_lanes)]
+        return next((stop for stop in stops if stop[0] != LANE_LEFT_OUT), stops[0])
 
     def _is_lost(self, clip: Clip) -> bool:
         return all(lane in self._stops for lane in clip.possible_lanes)

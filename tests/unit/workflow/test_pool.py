@@ -120,3 +120,13 @@ def test_a_lane_that_is_left_out_takes_no_clip_and_is_no_news(
     assert take(pool, ONE) is None
     assert take(pool, TWO) == "shared"
     assert told == []
+
+
+@pytest.mark.parametrize(("stopped", "left_out"), [(ONE, TWO), (TWO, ONE)])
+def test_a_clip_of_several_lanes_is_left_for_the_one_that_stopped_not_for_one_that_is_left_out(
+    stopped: str, left_out: str, pool: Pool, left: list[tuple[str, str]]
+) -> None:
+    pool.leave_out(left_out)
+    pool.stop(stopped, "BudgetReached", "...")
+    pool.put(clip_of("a", ONE, TWO), None)
+    assert left == [("a", "BudgetReached")]
