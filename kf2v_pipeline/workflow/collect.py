@@ -12,7 +12,7 @@ from typing import Any
 
 from kf2v_pipeline.domain.attempt import OPEN_STATES, Attempt, FactKind, Remedy
 from kf2v_pipeline.domain.clip import Clip
-from kf2v_pipeline.domain.reading import TaskStatus
+from kf2v_pipeline.domain.reading import Reading, TaskStatus
 from kf2v_pipeline.errors import ServiceError, SettingsError, StorageError, TransportError, VideoError
 from kf2v_pipeline.media.preview import PreviewMaker
 from kf2v_pipeline.media.probe import Film, probe
@@ -113,10 +113,15 @@ class Collector:
             desk.decide(clip, attempt)
 
     async def restore(self, lane: Lane, clip: Clip, attempt: Attempt) -> bool:
-        """Puts a stored video that is not in the store any more back there, if the service still has it."""
+        """Puts a stored video that is not in the store any more back there, if the service still has it.
+
+        A service that refuses to be asked for one old task may still make others: its lane goes on.
+        """
         stored_at = attempt.stored_at
         try:
-            await self._store_video(lane, clip, attempt, None, at=lambda: stored_at)
+            is_here = self._film(attempt).exists()
+            video_url = None if is_here else _address_in(await lane.client.get(attempt.task_id or ""))
+            await self._store_video(lane, clip, attempt, video_url, at=lambda: stored_at)
         except (ServiceError, TransportError, VideoError):
             return False
         self._film(attempt).unlink(missing_ok=True)
@@ -129,9 +134,7 @@ class Collector:
             lane.note_look(error)
             raise
         lane.note_look(None)
-        if reading.status is TaskStatus.SUCCEEDED and reading.video_url:
-            return reading.video_url
-        raise VideoError(f"the service shows the task as {reading.status.value} and gives no address for its video")
+        return _address_in(reading)
 
     def _expire(self, desk: Desk, attempt: Attempt) -> Attempt:
         return desk.record(
@@ -220,6 +223,13 @@ class Collector:
         self._store.write_bytes(sidecar_path(clip.clip_id, clip.fingerprint), sidecar)
         with suppress(VideoError, StorageError):  # the gallery makes missing pictures; the video is what was paid for
             write_previews(self._store, maker.made(), clip.clip_id, clip.fingerprint)
+
+
+def _address_in(reading: Reading) -> str:
+    """Where the service says that a task's video lies."""
+    if reading.status is TaskStatus.SUCCEEDED and reading.video_url:
+        return reading.video_url
+    raise VideoError(f"the service shows the task as {reading.status.value} and gives no address for its video")
 
 
 def _request_of(client: WanClient, clip: Clip) -> Mapping[str, Any] | None:

@@ -16,6 +16,7 @@ from scenarios import QUICK
 from kf2v_pipeline.domain.attempt import State
 from kf2v_pipeline.domain.policy import Pace, Standing, standing
 from kf2v_pipeline.localserver.embedded import LocalServer
+from kf2v_pipeline.localserver.fault import Fault
 from kf2v_pipeline.localserver.scenario import Scenario
 from kf2v_pipeline.settings import Settings
 from kf2v_pipeline.workflow.intake import take_in_manifest
@@ -123,3 +124,18 @@ def test_a_service_that_goes_away_keeps_its_task_for_the_next_drive(
     with outage.over() as server:
         assert verdicts(drive(project)) == {"a": ("stored", None)}
         assert len(server.journal()["creates"]) == 1
+
+
+def test_an_old_video_that_the_service_refuses_to_be_asked_for_keeps_no_other_clip_from_being_made(
+    open_project: OpenProject, write_manifest: WriteManifest, outage: Outage, tmp_path: Path
+) -> None:
+    project = open_project(write_manifest("a"))
+    with outage.over():
+        (tmp_path / "out" / drive(project).outcomes["a"].attempt.video_path).unlink()
+    write_manifest("a", "b")
+
+    with outage.over(faults=(Fault(on="get", kind="error", match="take 0", status=403, code="AccessDenied"),)):
+        report = drive(project)
+
+    assert verdicts(report) == {"a": ("failed", "VideoMissing"), "b": ("stored", None)}
+    assert report.stops == ()
