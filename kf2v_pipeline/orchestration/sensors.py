@@ -4,6 +4,7 @@ A tick asks the ledger and Dagster, never the service: it takes milliseconds, an
 runs on beside the next, can do no harm.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from kf2v_pipeline.orchestration.lost import end_lost_runs
 from kf2v_pipeline.orchestration.names import DRIVE_TAG, Names
 from kf2v_pipeline.orchestration.stop import refused_lanes, stopped_batch, stopped_lanes
 from kf2v_pipeline.settings import Settings
+from kf2v_pipeline.storage.ledger import Driver
 from kf2v_pipeline.storage.source import is_there, token
 from kf2v_pipeline.words import counted
 from kf2v_pipeline.workflow.driver import describe, living_drivers
@@ -103,7 +105,9 @@ def _next_run(
     waiting, now = project.waiting(), project.clock()
     if not waiting.count:
         return dg.SkipReason("Every wanted clip is stored, or failed for good.")
-    pauses = stopped_lanes(instance, names, project.ledger, now)
+    living = living_drivers(project.ledger, at=now, stale_after=project.stale_after)
+    served = {driver.run_id for driver in living}
+    pauses = stopped_lanes(instance, names, project.ledger, now, served=served)
     left = sorted(lane for lane, pause in pauses.items() if pause.is_left)
     stops = {lane: pause.sentence for lane, pause in pauses.items()}
     stops |= refused_lanes(waiting.attempts, project.ledger, now)
@@ -112,7 +116,7 @@ def _next_run(
     able = waiting.without(stops.keys(), left=left)
     reason = (
         (None if able.count else " ".join(stops.values()))
-        or _driven(project, able, now)
+        or _driven(project, able, living)
         or _coming_run(instance, names, now)
         or stopped_batch(instance, names, now)
     )
@@ -133,11 +137,9 @@ def _paid_lanes(project: Project, waiting: Waiting) -> dict[str, str]:
     }
 
 
-def _driven(project: Project, waiting: Waiting, now: datetime) -> str | None:
-    """Who has all of the clips; None where one of them is nobody's."""
-    living = {
-        driver.owner: driver for driver in living_drivers(project.ledger, at=now, stale_after=project.stale_after)
-    }
+def _driven(project: Project, waiting: Waiting, drivers: Iterable[Driver]) -> str | None:
+    """Who of the living has all of the clips; None where one of them is nobody's."""
+    living = {driver.owner: driver for driver in drivers}
     if not living:
         return None
     busy = project.ledger.busy_owners()

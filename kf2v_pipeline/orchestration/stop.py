@@ -7,7 +7,7 @@ the other lanes, in a run that leaves this lane out: it takes no clip there, als
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
@@ -88,39 +88,49 @@ def refused_lanes(attempts: Iterable[Attempt], ledger: Ledger, now: datetime) ->
     }
 
 
-def stopped_lanes(instance: dg.DagsterInstance, names: Names, ledger: Ledger, now: datetime) -> dict[str, Pause]:
-    """The lanes that stopped in a run that goes on, or did a moment ago.
+def stopped_lanes(
+    instance: dg.DagsterInstance, names: Names, ledger: Ledger, now: datetime, *, served: Collection[str | None]
+) -> dict[str, Pause]:
+    """The lanes that stopped in a run that drives, or did a moment ago.
 
     A task that was made in the lane since then lifts the stop: a person mended what was wrong, and launched a run.
+
+    Args:
+        served: The runs that a living driver serves. One that Dagster calls started without one drives no more: it
+            writes its tables, or lost its machine and is never ended.
     """
     found: dict[str, Pause] = {}
     for record in _records(instance, names):
         run_id, ended_at = record.dagster_run.run_id, _instant(record.end_time) if record.end_time else None
+        drives = not record.dagster_run.is_finished and run_id in served
         for lane, stop in _read(record.dagster_run).items():
             again_at = max(stop.stopped_at, ended_at or stop.stopped_at) + AFTER_A_STOP
-            is_over = record.dagster_run.is_finished and now >= again_at
+            is_over = not drives and now >= again_at
             if lane in found or is_over or ledger.has_made_task(lane, since=stop.stopped_at):
                 continue
-            when = f"at {again_at:%H:%M} UTC" if record.dagster_run.is_finished else "some minutes after that run"
+            when = "some minutes after that run" if drives else f"at {again_at:%H:%M} UTC"
             again = f"it is tried again {when}, or in a run that you launch."
             found[lane] = Pause(f"Lane {lane} stopped ({stop.code}) in run {run_id}; {again}", stop.is_left)
     return found
 
 
 def stopped_batch(instance: dg.DagsterInstance, names: Names, now: datetime) -> str | None:
-    """Why the newest run left clips, where that was a moment ago and no lane's matter; not one that creates nothing."""
+    """Why a run left clips, where that was a moment ago and no lane's matter.
+
+    A run that was launched since then lifts that, unless it creates nothing; one that went on beside it does not.
+    """
     newest = instance.get_run_records(_drives(names), limit=_NEWEST_RUNS)
-    record = next((each for each in newest if each.dagster_run.job_name != names.of("reconcile")), None)
-    code = _batch_stop(record.dagster_run) if record else None
-    if record is None or record.end_time is None or code is None:
-        return None
-    again_at = _instant(record.end_time) + AFTER_A_STOP
-    if now >= again_at:
-        return None
-    return (
-        f"Run {record.dagster_run.run_id} left them ({code}); the next one starts at {again_at:%H:%M} UTC, or when "
-        "you launch it."
-    )
+    records = [each for each in newest if each.dagster_run.job_name != names.of("reconcile")]
+    launched_at = max((each.create_timestamp.timestamp() for each in records), default=0.0)
+    for record in records:
+        run, ended_at, code = record.dagster_run, record.end_time, _batch_stop(record.dagster_run)
+        if ended_at is None or code is None or launched_at > ended_at:
+            continue
+        again_at = _instant(ended_at) + AFTER_A_STOP
+        if now < again_at:
+            next_one = f"the next one starts at {again_at:%H:%M} UTC, or when you launch it."
+            return f"Run {run.run_id} left them ({code}); {next_one}"
+    return None
 
 
 def _records(instance: dg.DagsterInstance, names: Names) -> list[dg.RunRecord]:
@@ -139,12 +149,19 @@ def _instant(timestamp: float) -> datetime:
 
 
 def _read(run: dg.DagsterRun) -> dict[str, Stop]:
-    """The lanes that stopped in a run."""
-    return {
-        lane: Stop(each["code"], datetime.fromisoformat(each["at"]), each.get("left") is True)
-        for lane, each in _told(run, STOPPED_LANES_TAG).items()
-        if isinstance(each, dict) and each.get("run") == run.run_id
-    }
+    """The lanes that stopped in a run; not what another version wrote in another way."""
+    return dict(_stops(run))
+
+
+def _stops(run: dg.DagsterRun) -> Iterator[tuple[str, Stop]]:
+    for lane, each in _told(run, STOPPED_LANES_TAG).items():
+        try:
+            stop = Stop(each["code"], datetime.fromisoformat(each["at"]), each.get("left") is True)
+            is_ours = each["run"] == run.run_id and stop.stopped_at.tzinfo is not None
+        except (AttributeError, KeyError, TypeError, ValueError):
+            continue
+        if is_ours:
+            yield lane, stop
 
 
 def _told(run: dg.DagsterRun, tag: str) -> dict[str, Any]:

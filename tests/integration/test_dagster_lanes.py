@@ -295,6 +295,54 @@ def test_a_budget_that_is_reached_holds_up_every_lane(
     assert "left them (BudgetReached)" in said(deployment.tick("clip_sensor"))
 
 
+def test_a_reason_that_is_no_lanes_is_not_hidden_by_a_run_that_went_on_beside_the_one_that_met_it(
+    deploy: Deploy, start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    deployment = deploy(start_server(), write_manifest("a"))
+    deployment.materialize("manifest")
+    refused = begin(deployment, dg.DagsterRunStatus.STARTED)
+    deployment.instance.add_run_tags(refused.run_id, as_batch_tag("StorageRefused", refused.run_id))
+    begin(deployment, dg.DagsterRunStatus.CANCELED)
+    end(deployment, refused)
+    assert "left them (StorageRefused)" in said(deployment.tick("clip_sensor"))
+
+    begin(deployment, dg.DagsterRunStatus.CANCELED)  # a person mended it, and launched a run
+
+    assert left_out(deployment) == []
+
+
+@pytest.mark.parametrize(("minutes", "holds_up"), [(14, True), (16, False)])
+def test_a_run_that_lost_its_machine_after_it_drove_holds_up_its_stopped_lane_no_longer_than_one_that_ended(
+    minutes: int, holds_up: bool, deploy: Deploy, start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    """Dagster calls it started until it has run for too long."""
+    server = start_server()
+    deployment = deploy(server, write_manifest("a"))
+    deployment.materialize("manifest")
+    lane, at = f"{server.base_url}/{FLASH}", utc_now() - timedelta(minutes=minutes)
+
+    stop_in_a_run(deployment, lane, at, dg.DagsterRunStatus.STARTED)
+
+    assert (f"Lane {lane} stopped" in said(deployment.tick("clip_sensor"))) == holds_up
+
+
+@pytest.mark.parametrize(
+    "entry", [{}, {"code": "Arrearage"}, {"code": "Arrearage", "at": "now"}, {"code": "Arrearage", "at": "2026-03-01"}]
+)
+def test_a_stop_that_another_version_tells_in_another_way_is_passed_over(
+    entry: dict[str, str], deploy: Deploy, start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    server = start_server()
+    deployment = deploy(server, write_manifest("a"))
+    deployment.materialize("manifest")
+    run = begin(deployment, dg.DagsterRunStatus.CANCELED)
+    told = {f"{server.base_url}/{FLASH}": {**entry, "run": run.run_id}}
+
+    deployment.instance.add_run_tags(run.run_id, {STOPPED_LANES_TAG: json.dumps(told)})
+
+    assert left_out(deployment) == []
+
+
 @pytest.mark.parametrize("what", ["lane", "batch"])
 def test_a_run_that_is_launched_again_does_not_repeat_the_stop_of_the_one_before(
     what: str, deploy: Deploy, start_server: StartServer, write_manifest: WriteManifest
