@@ -15,17 +15,23 @@ LOST_AFTER = timedelta(minutes=2)
 clips may be taken over. A run that lives on after all does no harm: it sends nothing that another one took over."""
 
 
+FORGOTTEN_AFTER = timedelta(days=1)
+"""How long the silent driver of another machine stays known: each container that is replaced leaves one."""
+
+
 def end_lost_runs(instance: dg.DagsterInstance, project: Project) -> None:
     """Tells Dagster of runs whose driver was lost that they failed."""
     lost = dict(_lost_runs(project))
     if not lost:
         return
+    now = project.clock()
     for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
         if run.run_id in lost:
             instance.report_run_failed(run, lost[run.run_id])
-    for driver in all_drivers(project.ledger, at=project.clock()):
-        if driver.run_id in lost and is_gone(driver):  # one of elsewhere might wake up
-            project.ledger.dismiss(driver.owner, at=project.clock())
+    remembered = project.ledger.drivers(at=now, stale_after=FORGOTTEN_AFTER)
+    for driver in all_drivers(project.ledger, at=now):
+        if driver.run_id in lost and (is_gone(driver) or driver not in remembered):  # one of elsewhere might wake up
+            project.ledger.dismiss(driver.owner, at=now)
 
 
 def _lost_runs(project: Project) -> Iterator[tuple[str, str]]:

@@ -29,16 +29,22 @@ def all_drivers(ledger: Ledger, *, at: datetime) -> tuple[Driver, ...]:
     return ledger.drivers(at=at, stale_after=timedelta(days=3650))
 
 
-def dismiss_the_dead(ledger: Ledger, *, at: datetime, stale_after: timedelta) -> None:
+def dismiss_the_dead(ledger: Ledger, *, at: datetime, stale_after: timedelta, run_id: str | None = None) -> None:
     """Lets go of the claims of processes of this machine that are gone, without waiting for their silence.
 
     One that served a run stays known: the clip sensor finds in it that the run is lost.
+
+    Args:
+        run_id: A run that goes on in this process: those that served it before, and were lost, are forgotten.
     """
-    for driver in ledger.drivers(at=at, stale_after=stale_after):
-        if is_gone(driver) and driver.run_id:
-            ledger.release(driver.owner)
-        elif is_gone(driver):
+    heard = ledger.drivers(at=at, stale_after=stale_after)
+    for driver in all_drivers(ledger, at=at):
+        has_gone, is_silent = is_gone(driver), driver not in heard
+        is_followed = bool(run_id) and driver.run_id == run_id and (has_gone or is_silent)
+        if is_followed or (has_gone and not driver.run_id):
             ledger.dismiss(driver.owner, at=at)
+        elif has_gone and not is_silent:
+            ledger.release(driver.owner)
 
 
 @dataclass(frozen=True, kw_only=True)

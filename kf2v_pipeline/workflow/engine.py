@@ -115,9 +115,9 @@ class Engine:
         self._asked = dict.fromkeys(asked, 0)
         self.listener.begun(len(clips))
         self._others = self._leftovers.clip_ids()
+        self._dismiss_the_dead()
         if not clips and not self._others:
             return self._report()
-        dismiss_the_dead(self.ledger, at=self.clock(), stale_after=self.tempo.stale_after)
         self.collector.sweep(self.ledger, at=self.clock(), stale_after=self.tempo.stale_after)
         self.ledger.enlist(self.driver, at=self.clock())
         try:
@@ -137,6 +137,7 @@ class Engine:
         finally:
             self.ledger.dismiss(self.driver.owner, at=self.clock())
             self._held.clear()
+            self._dismiss_the_dead()  # also whoever served this run and fell silent only since it began
         for clip in list(self._undecided.values()):
             self.leave(clip, "SliceEnded", "It goes on in the next run.")
         return self._report()
@@ -211,6 +212,10 @@ class Engine:
         self._let_go(clip)
         self.listener.ended(outcome)
         self._check_end()
+
+    def _dismiss_the_dead(self) -> None:
+        stale_after = self.tempo.stale_after
+        dismiss_the_dead(self.ledger, at=self.clock(), stale_after=stale_after, run_id=self.driver.run_id)
 
     def _end_leftover(self, clip: Clip) -> None:
         self._leftovers.end(clip)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from integration.commands.office import Office
 from integration.deployment import Deployment
 from integration.test_dagster_sensors import said
 
 from kf2v_pipeline.localserver.embedded import LocalServer
 from kf2v_pipeline.orchestration.names import DRIVE_TAG
 from kf2v_pipeline.storage.ledger import Driver, Ledger
-from kf2v_pipeline.workflow.driver import dismiss_the_dead
+from kf2v_pipeline.workflow.driver import all_drivers, dismiss_the_dead
+from kf2v_pipeline.workflow.outcome import Silence
 from kf2v_pipeline.workflow.project import utc_now
 
 Deploy = Callable[..., Deployment]
@@ -140,3 +144,45 @@ def test_a_run_that_is_carried_on_by_another_process_goes_on(deployment: Deploym
     deployment.tick("clip_sensor")
 
     assert status(deployment, run_id) is dg.DagsterRunStatus.STARTED
+
+
+@pytest.mark.parametrize(("silent", "is_known"), [(timedelta(hours=23), True), (timedelta(hours=25), False)])
+def test_a_driver_of_elsewhere_is_forgotten_once_it_is_silent_for_a_day(
+    silent: timedelta, is_known: bool, deployment: Deployment, ledger: Ledger
+) -> None:
+    """Each container that is replaced leaves one; until then it might wake up."""
+    lost = lose(ledger, begin(deployment, dg.DagsterRunStatus.STARTED), silent=silent)
+
+    deployment.tick("clip_sensor")
+
+    assert (lost in all_drivers(ledger, at=utc_now())) == is_known
+
+
+@pytest.mark.parametrize("clip_ids", [["a"], []], ids=["with_work", "without_work"])
+def test_a_run_that_drove_on_in_another_process_is_not_lost_while_it_publishes(
+    clip_ids: list[str], deployment: Deployment, ledger: Ledger, tmp_path: Path
+) -> None:
+    """Dagster resumes a run under its own name; only the first process's silence is left by then."""
+    run_id = begin(deployment, dg.DagsterRunStatus.STARTED)
+    lose(ledger, run_id, silent=3 * MINUTE)
+    with ExitStack() as opened:
+        settings = deployment.settings
+        project = Office(tmp_path, opened).open(settings.service, Path(settings.manifest))
+        clips = list(project.wanted(clip_ids))
+        asyncio.run(project.engine(clips, Silence(), run_id=run_id).drive(clips))
+
+    deployment.tick("clip_sensor")
+
+    assert status(deployment, run_id) is dg.DagsterRunStatus.STARTED
+
+
+def test_a_drive_that_begins_leaves_a_living_driver_of_its_own_run_alone(
+    deployment: Deployment, ledger: Ledger
+) -> None:
+    """Two batches of one run may drive side by side, on one ledger."""
+    run_id = begin(deployment, dg.DagsterRunStatus.STARTED)
+    other = lose(ledger, run_id, silent=timedelta(0))
+
+    dismiss_the_dead(ledger, at=utc_now(), stale_after=MINUTE, run_id=run_id)
+
+    assert ledger.drivers(at=utc_now(), stale_after=MINUTE) == (other,)
