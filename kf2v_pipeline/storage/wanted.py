@@ -16,6 +16,9 @@ from kf2v_pipeline.storage import schema
 from kf2v_pipeline.storage.bulk import in_bulk
 from kf2v_pipeline.storage.database import Database, Lock, chunks
 
+_NO_LANES = "[]"
+"""Lanes of a row that a process wrote whose version knew none yet."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
@@ -57,13 +60,14 @@ class Wanted(Database):
         moved: list[int] = []
         gone: list[tuple[int, str]] = []
         with self._write(Lock.WANTED) as connection:
-            for clip_id, fingerprint, record, *place, is_retired in _known_rows(connection, manifest, order):
+            for clip_id, fingerprint, record, lanes, *place, is_retired in _known_rows(connection, manifest, order):
                 position = order.get(clip_id)
                 if position is not None:
                     clip = clips[position]
                     is_same_video = fingerprint == clip.fingerprint
                     kinds[clip_id] = "new" if is_retired else "unchanged" if is_same_video else "changed"
-                    if is_retired or not is_same_video or place != [manifest, position] or record != _record(clip):
+                    is_as_written = place == [manifest, position] and lanes != _NO_LANES and record == _record(clip)
+                    if is_retired or not is_same_video or not is_as_written:
                         moved.append(position)
                 elif not is_retired:
                     gone.append((place[1], clip_id))
@@ -129,7 +133,8 @@ def _known_rows(connection: Connection, manifest: str, clip_ids: Collection[str]
     """Rows of the manifest, and then of clips that it takes over from another one."""
     table = schema.clip.c
     is_retired = table.retired_at.is_not(None)
-    query = select(table.clip_id, table.fingerprint, table.record, table.manifest, table.position, is_retired)
+    told = (table.clip_id, table.fingerprint, table.record, table.lanes)
+    query = select(*told, table.manifest, table.position, is_retired)
     seen = set()
     for row in connection.execute(query.where(table.manifest == manifest)):
         seen.add(row[0])

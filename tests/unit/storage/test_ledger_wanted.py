@@ -54,6 +54,16 @@ def test_a_fingerprint_that_was_kept_is_found_anew_at_every_reading_of_the_manif
     assert [clip.fingerprint for clip in ledger.wanted()] == [clip.fingerprint for clip in make_clips(2)]
 
 
+def test_lanes_that_another_version_did_not_keep_are_written_at_the_next_reading_of_the_manifest(
+    ledger: Ledger,
+) -> None:
+    ledger.want("m.csv", make_clips(1), at=NOON)
+    with ledger._write() as connection:
+        connection.execute(sa.update(schema.clip).values(lanes="[]"))
+    assert ledger.want("m.csv", make_clips(1), at=NOON) == Change(unchanged=("clip-0",))
+    assert [untried.lanes for untried in ledger.untried("m.csv")] == [("local/kf2v",)]
+
+
 def test_a_clip_that_left_the_manifest_is_not_wanted_any_more(ledger: Ledger) -> None:
     ledger.want("m.csv", make_clips(3), at=NOON)
     kept = make_clips(3)[1:2]
