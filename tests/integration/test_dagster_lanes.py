@@ -197,6 +197,21 @@ def test_a_task_waits_as_long_as_its_lane_where_the_service_tells_nothing_of_it(
     assert f"Lane {lane} stopped" in said(deployment.tick("clip_sensor"))
 
 
+def test_a_run_that_may_not_look_at_its_tasks_says_so_and_they_wait(
+    deploy: Deploy, start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    refused = {"kind": "error", "status": 401, "code": "InvalidApiKey", "message": "No such key."}
+    server = start_server(faults=(Fault(on="list", **refused), Fault(on="get", **refused)), pending_s=60)
+    deployment = deploy(server, write_manifest("a"))
+    deployment.materialize("manifest")
+
+    deployment.run_job("render_clips")
+
+    with Ledger.open(deployment.settings.ledger_url) as ledger:
+        assert [attempt.state for attempt in ledger.attempts(["a"])] == [State.SUBMITTED]
+    assert f"Lane {server.base_url}/{FLASH} stopped (InvalidApiKey)" in said(deployment.tick("clip_sensor"))
+
+
 def test_what_a_stopped_lane_has_in_flight_is_collected_at_once_and_nothing_is_begun_there(
     deploy: Deploy, start_server: StartServer, write_manifest: WriteManifest, office: Office
 ) -> None:
