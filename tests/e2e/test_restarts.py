@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 from kf2v_pipeline.localserver.scenario import Duration
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.chaos]  # some minutes of waiting for sensors
 
 
 def test_the_sensors_finish_a_batch_whose_worker_and_daemon_were_killed_with_one_task_a_clip(
