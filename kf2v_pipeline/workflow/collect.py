@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from kf2v_pipeline.domain.attempt import OPEN_STATES, Attempt, FactKind, Remedy
 from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.reading import Reading, TaskStatus
 from kf2v_pipeline.errors import ServiceError, SettingsError, StorageError, TransportError, VideoError
-from kf2v_pipeline.media.preview import PreviewMaker
+from kf2v_pipeline.media.preview import PreviewMaker, Previews
 from kf2v_pipeline.media.probe import Film, probe
 from kf2v_pipeline.storage.layout import sidecar_path, video_path
 from kf2v_pipeline.storage.ledger import Ledger
@@ -35,6 +36,10 @@ LONGEST_WAIT = timedelta(seconds=64)
 
 NOTICED_WAIT = timedelta(seconds=4)
 """A person is told when a wait has come to this, once."""
+
+_AT_WORK = Lock()
+"""One film at a time is looked at, and put in place on this machine: decoding takes all cores, and threads side by side
+wait for each other at every picture. Stores elsewhere take several at a time."""
 
 
 class Collector:
@@ -179,8 +184,7 @@ class Collector:
         film = self._film(attempt)
         if not film.exists():
             await self._download(lane.client, video_url or await self._ask(lane, attempt), film)
-        maker = PreviewMaker()
-        detail, flaw = await asyncio.to_thread(_inspect, film, maker)
+        detail, flaw, pictures = await asyncio.to_thread(_inspect, film)
         if flaw is not None:
             if self._refused.get(attempt.attempt_id) != detail["sha256"]:
                 self._refused[attempt.attempt_id] = detail["sha256"]
@@ -190,7 +194,7 @@ class Collector:
             detail |= {"error_code": "VideoDamaged", "error_message": f"The service's own file is flawed: {flaw}."}
         detail |= {"video_path": video_path(clip.clip_id, clip.fingerprint), "stored_at": at()}
         request = _request_of(lane.client, clip)
-        await asyncio.to_thread(self._promote, film, clip, replace(attempt, **detail), request, maker)
+        await asyncio.to_thread(self._promote, film, clip, replace(attempt, **detail), request, pictures)
         return detail
 
     async def _download(self, client: WanClient, video_url: str, film: Path) -> None:
@@ -210,19 +214,22 @@ class Collector:
             raise StorageError(str(part), str(error), "make room for the download") from error
 
     def _promote(
-        self, film: Path, clip: Clip, attempt: Attempt, request: Mapping[str, Any] | None, maker: PreviewMaker
+        self, film: Path, clip: Clip, attempt: Attempt, request: Mapping[str, Any] | None, pictures: Previews | None
     ) -> None:
         """Puts a checked video into the store, and then its sidecar and its pictures.
 
         Args:
             attempt: As it is once the video is stored.
-            maker: Has seen what decodes of it.
+            pictures: None where none could be made of it.
         """
-        self._store.put_file(film, video_path(clip.clip_id, clip.fingerprint))
+        path = video_path(clip.clip_id, clip.fingerprint)
         sidecar = write_sidecar(clip, attempt, request=request)
-        self._store.write_bytes(sidecar_path(clip.clip_id, clip.fingerprint), sidecar)
-        with suppress(VideoError, StorageError):  # the gallery makes missing pictures; the video is what was paid for
-            write_previews(self._store, maker.made(), clip.clip_id, clip.fingerprint)
+        with _AT_WORK if self._store.local_path(path) else nullcontext():
+            self._store.put_file(film, path)
+            self._store.write_bytes(sidecar_path(clip.clip_id, clip.fingerprint), sidecar)
+            if pictures is not None:
+                with suppress(StorageError):  # the gallery makes missing pictures; the video is what was paid for
+                    write_previews(self._store, pictures, clip.clip_id, clip.fingerprint)
 
 
 def _address_in(reading: Reading) -> str:
@@ -240,16 +247,22 @@ def _request_of(client: WanClient, clip: Clip) -> Mapping[str, Any] | None:
         return None
 
 
-def _inspect(path: Path, maker: PreviewMaker) -> tuple[dict[str, Any], VideoError | None]:
-    """What an attempt is to know of its video, and what is wrong with the file, in one pass over its pictures."""
+def _inspect(path: Path) -> tuple[dict[str, Any], VideoError | None, Previews | None]:
+    """What an attempt is to know of its video, what is wrong with the file, and its pictures, in one pass over it."""
     with path.open("rb") as file:
         detail: dict[str, Any] = {"sha256": sha256_of(file), "size_bytes": path.stat().st_size}
-    try:
-        return detail | _facts_of(probe(path, maker.see)), None
-    except VideoError as error:
-        return detail, error
-    except Exception as error:  # noqa: BLE001  # an odd film leads libraries to any error, and it is paid for
-        return detail, VideoError(f"the file can't be looked at ({error})")
+    maker, flaw = PreviewMaker(), None
+    with _AT_WORK:
+        try:
+            detail |= _facts_of(probe(path, maker.see))
+        except VideoError as error:
+            flaw = error
+        except Exception as error:  # noqa: BLE001  # an odd film leads libraries to any error, and it is paid for
+            flaw = VideoError(f"the file can't be looked at ({error})")
+        try:
+            return detail, flaw, maker.made()
+        except VideoError:
+            return detail, flaw, None
 
 
 def _start_byte(part: Path) -> int:
