@@ -175,7 +175,9 @@ def _make_engine(address: URL, name: str) -> Engine:
             Path(address.database or "").absolute().parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise LedgerError(f"The ledger {name} can't be opened: {error.strerror}; {_fix(address)}.") from error
-        engine = create_engine(address, connect_args={"timeout": _BUSY_S}, hide_parameters=True)
+        # Whoever takes a connection ends its transaction, so there is nothing to roll back when it returns.
+        options: dict[str, Any] = {"connect_args": {"timeout": _BUSY_S}, "pool_reset_on_return": None}
+        engine = create_engine(address, hide_parameters=True, **options)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
