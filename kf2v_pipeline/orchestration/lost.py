@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Collection, Iterator
+from datetime import datetime, timedelta
 
 import dagster as dg
 
+from kf2v_pipeline.storage.ledger import Driver
 from kf2v_pipeline.workflow.driver import all_drivers, is_gone
 from kf2v_pipeline.workflow.project import Project
 
@@ -14,31 +15,29 @@ LOST_AFTER = timedelta(minutes=2)
 """How long a driver may be silent before its run counts as lost, wherever it was: well beyond the time after which its
 clips may be taken over. A run that lives on after all does no harm: it sends nothing that another one took over."""
 
-
 FORGOTTEN_AFTER = timedelta(days=1)
 """How long the silent driver of another machine stays known: each container that is replaced leaves one."""
 
 
 def end_lost_runs(instance: dg.DagsterInstance, project: Project) -> None:
     """Tells Dagster of runs whose driver was lost that they failed."""
-    lost = dict(_lost_runs(project))
+    now = project.clock()
+    drivers = all_drivers(project.ledger, at=now)
+    lost = dict(_lost_runs(project, drivers, now))
     if not lost:
         return
-    now = project.clock()
     for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
         if run.run_id in lost:
             instance.report_run_failed(run, lost[run.run_id])
     remembered = project.ledger.drivers(at=now, stale_after=FORGOTTEN_AFTER)
-    for driver in all_drivers(project.ledger, at=now):
+    for driver in drivers:
         if driver.run_id in lost and (is_gone(driver) or driver not in remembered):  # one of elsewhere might wake up
             project.ledger.dismiss(driver.owner, at=now)
 
 
-def _lost_runs(project: Project) -> Iterator[tuple[str, str]]:
+def _lost_runs(project: Project, drivers: Collection[Driver], now: datetime) -> Iterator[tuple[str, str]]:
     """The runs of drivers that are lost, with a sentence each; not those that another driver carries on."""
-    now = project.clock()
     heard = {driver.owner for driver in project.ledger.drivers(at=now, stale_after=LOST_AFTER)}
-    drivers = all_drivers(project.ledger, at=now)
     living = {driver.run_id for driver in drivers if driver.owner in heard and not is_gone(driver)}
     for driver in drivers:
         if driver.run_id and driver.run_id not in living:

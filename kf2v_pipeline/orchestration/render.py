@@ -89,12 +89,13 @@ def build_render_ops(names: Names) -> RenderOps:
         if is_partitioned(context):  # Dagster makes the run of an asset, and takes no tags of ours for it
             context.instance.add_run_tags(context.run_id, {**names.drive_tags, **context.run.tags})
         chosen = list(context.partition_keys) if is_partitioned(context) else config.clip_ids
-        wanted = {clip.clip_id for clip in project.wanted(chosen or None)}
+        clips = project.wanted(chosen or None)
+        wanted = {clip.clip_id for clip in clips}
         unknown = [clip_id for clip_id in chosen if clip_id not in wanted]
         if unknown:
             context.log.warning(f"Not in the manifest any more, so not rendered: {_listed(unknown)}.")
         if config.only_missing:
-            wanted &= _missing(context.instance, names, project, config)
+            wanted &= _missing(context.instance, names, project, clips, config)
         how = config.model_dump(include={"slice_minutes", "without_lanes", "free_only"})
         return {"clip_ids": sorted(wanted), "asked": chosen, **how}
 
@@ -162,11 +163,13 @@ def drive_clips(
     return failures
 
 
-def _missing(instance: dg.DagsterInstance, names: Names, project: Project, config: RenderConfig) -> set[str]:
+def _missing(
+    instance: dg.DagsterInstance, names: Names, project: Project, clips: Collection[Clip], config: RenderConfig
+) -> set[str]:
     """The clips that a drive has work with, and those that Dagster was not told of: who stored them died before."""
     without, left = config.without_lanes, config.left_lanes
     told, unstored = Told.ask(instance, names), project.ledger.unstored(project.manifest_name)
-    clips, backlog = project.wanted(), project.backlog()
+    backlog = project.backlog()
     untold = {clip.clip_id for clip in clips if clip.clip_id not in unstored and not told.is_told(clip)}
     waits = {
         clip.clip_id

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import sqlalchemy as sa
 from integration.deployment import MODERATED, VIDEO, Deployment
+from statements import sent_statements
 
 from kf2v_pipeline.localserver.embedded import LocalServer
 from kf2v_pipeline.localserver.fault import Fault
@@ -106,19 +105,6 @@ def test_rows_that_were_set_aside_clips_that_failed_and_costs_are_tables_of_the_
     assert column(manifest.metadata, "price_by_model", "videos") == [2]
     assert column(run, "failures", "clip") == ["b"]
     assert column(run, "cost_by_model", "videos") == [1]
-
-
-@contextmanager
-def sent_statements() -> Iterator[list[str]]:
-    """Everything that is sent to databases meanwhile."""
-    sent: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        sent.append(statement)
-
-    sa.event.listen(sa.Engine, "before_cursor_execute", note)
-    yield sent
-    sa.event.remove(sa.Engine, "before_cursor_execute", note)
 
 
 def column(metadata: Any, table: str, name: str) -> list[Any]:

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from statements import sent_statements
 
 from kf2v_pipeline.domain.attempt import Attempt
 from kf2v_pipeline.domain.clip import Frame
@@ -28,14 +28,8 @@ from kf2v_pipeline.storage.ledger import Ledger
 @pytest.fixture
 def statements() -> Iterator[list[str]]:
     """Everything that is sent to a database meanwhile."""
-    sent: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        sent.append(statement)
-
-    sa.event.listen(sa.Engine, "before_cursor_execute", note)
-    yield sent
-    sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    with sent_statements() as sent:
+        yield sent
 
 
 def test_a_new_ledger_makes_its_folders(tmp_path: Path) -> None:
