@@ -52,7 +52,7 @@ class Lane:
         self._flights: dict[str, tuple[Clip, Attempt]] = {}
         self._unconfirmed: dict[str, tuple[Clip, Attempt]] = {}
         self._twins = Twins(desk, client)
-        self._listing = Listing(client, desk.ledger, desk.clock, model.name)
+        self._listing = Listing(client, desk.ledger, desk.clock, model.name, grace=desk.tempo.confirm_grace)
         self._missing = MissingFrames(desk, self.plan)
         self._watch = Watch(model.quota.tasks_in_process, partial(desk.ledger.durations, name))
         self._brake = Brake(model.quota, desk.tempo.unreachable_after, desk.clock)
@@ -342,6 +342,8 @@ class Lane:
                     break
                 continue
             readings += 1
+            if row is None and reading.status is not TaskStatus.UNKNOWN:
+                self._listing.exists(attempt)
             if row is None or reading.status is not TaskStatus.UNKNOWN:  # what the list shows is not gone
                 self._take_in(clip, attempt, reading)
         if unconfirmed:

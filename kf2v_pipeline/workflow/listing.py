@@ -25,29 +25,49 @@ LIST_PAGE = 100
 class Listing:
     """Reads one lane's ``list``, and remembers what tasks that nobody knew said of themselves."""
 
-    def __init__(self, client: WanClient, ledger: Ledger, clock: Callable[[], datetime], model_name: str) -> None:
+    def __init__(
+        self,
+        client: WanClient,
+        ledger: Ledger,
+        clock: Callable[[], datetime],
+        model_name: str,
+        *,
+        grace: timedelta = timedelta(0),
+    ) -> None:
+        """Reads nothing yet.
+
+        Args:
+            grace: How long ``list`` may take to show a task.
+        """
         self._client = client
         self._ledger = ledger
         self._clock = clock
         self._model_name = model_name
+        self._grace = grace
         self._readings: dict[str, Reading] = {}
+        self._window_works = True
+        self._not_shown: frozenset[str] = frozenset()
 
     async def rows(
         self, flights: Sequence[Attempt], unconfirmed: Sequence[Attempt]
     ) -> tuple[dict[str, ListedTask], bool]:
         """What ``list`` shows of this lane, by task_id, and whether all of it could be read.
 
-        The zone of the window that ``list`` takes is not documented. A wrong guess only costs a ``get`` for each task
-        in flight; but it must not hide a task that an unconfirmed attempt made, so for those no window is given.
+        The zone of the window that ``list`` takes is not documented, and this machine's clock may be wrong. A window
+        that hides tasks costs a ``get`` for each of them, until ``exists`` tells of one: then none is given any more.
+        It must not hide a task that an unconfirmed attempt made, so for those no window is given either.
 
-        Where ``list`` fails and tasks are in flight, it shows nothing, and each of them is asked for itself.
+        Where ``list`` fails and tasks are in flight, it shows nothing, and each of them is asked for itself; so are
+        the last few, where another page costs as much.
 
         Raises:
             TransportError: The service can't be reached; or it gave no list, and there is nothing else to look at.
             ServiceError: It refuses to list, and there is nothing else to look at.
         """
-        since, until = (None, None) if unconfirmed else self._window(flights)
-        wanted = {attempt.task_id for attempt in flights}
+        has_window = self._window_works and not unconfirmed
+        since, until = self._window(flights) if has_window else (None, None)
+        wanted = frozenset(attempt.task_id for attempt in flights if attempt.task_id)
+        self._not_shown = frozenset()
         rows: dict[str, ListedTask] = {}
         unreadable = 0
         page_number = 1
@@ -62,10 +82,19 @@ class Listing:
                 return rows, False
             unreadable += page.unreadable
             rows.update((task.task_id, task) for task in page.tasks)
-            found_all = not unconfirmed and wanted <= rows.keys()
-            if found_all or not page.tasks or page_number >= (page.total_pages or page_number + 1):
+            missing = wanted - rows.keys()
+            if not page.tasks or page_number >= (page.total_pages or page_number + 1):
+                self._not_shown = missing if has_window else frozenset()
+                return rows, unreadable == 0
+            if not unconfirmed and len(missing) <= page_number:
                 return rows, unreadable == 0
             page_number += 1
+
+    def exists(self, attempt: Attempt) -> None:
+        """A ``get`` knows an attempt's task that was not listed: its window is wrong, unless the task is too young."""
+        made_at = attempt.submitted_at or attempt.prepared_at
+        if attempt.task_id in self._not_shown and self._clock() - made_at > self._grace:
+            self._window_works = False
 
     async def strangers(self, rows: Iterable[ListedTask], unconfirmed: Sequence[Attempt]) -> list[Candidate]:
         """Tasks of this lane that no attempt is known to have made, with what they say of their prompt."""

@@ -43,6 +43,7 @@ class SimWan:
         unreadable: Tasks, by id, of which nothing that can be read is told.
         refused_videos: Tasks, by id, whose videos nobody gets.
         gone_from: From when on nobody can connect to it; None for never.
+        windows: Of each list, whether it was asked for the tasks of a window.
         lagging_gets: How many of the next gets know nothing of a task that has ended.
 
     Args:
@@ -51,6 +52,8 @@ class SimWan:
         get_takes: How long a get takes.
         reply_takes: How long after its task was made a create is answered.
         task_takes: How long each task runs; None for what is drawn.
+        list_lags: How long after it was made the list shows a task.
+        window_off: How much later than it was meant the service takes the window of a list to be.
         film: The film that every task makes; its copies tell which task made them.
         trip: Told of each call.
     """
@@ -66,11 +69,14 @@ class SimWan:
         get_takes: timedelta = timedelta(seconds=0.1),
         reply_takes: timedelta = timedelta(seconds=0.1),
         task_takes: timedelta | None = None,
+        list_lags: timedelta = timedelta(0),
+        window_off: timedelta = timedelta(0),
         film: bytes = b"",
         trip: Trip = lambda _place: None,
     ) -> None:
         self.tasks: list[SimTask] = []
         self.calls: Counter[str] = Counter()
+        self.windows: list[bool] = []
         self.throttled = 0
         self.service = SERVICE
         self.script: dict[str, list[str]] = {}
@@ -86,6 +92,8 @@ class SimWan:
         self._get_takes_s = get_takes.total_seconds()
         self._reply_takes_s = reply_takes.total_seconds()
         self._task_takes = task_takes
+        self._list_lags = list_lags
+        self._window_off = window_off
         self._film = film
         self._trip = trip
         self._free_at = [MIDNIGHT] * places
@@ -126,7 +134,7 @@ class SimWan:
             task_id=f"task-{len(self.tasks)}",
             prompt=prompt or "",
             created_at=self.now(),
-            listed_at=self.now() + timedelta(seconds=self._rng.uniform(0, 20) if self._hit() else 0),
+            listed_at=self.now() + self._list_lags + timedelta(seconds=self._rng.uniform(0, 20) if self._hit() else 0),
             length=self._task_takes or timedelta(seconds=min(300, max(60, self._rng.lognormvariate(4.8, 0.4)))),
             fails_with="InternalError" if self._hit() else None,
             started_at=max(self.now(), min(self._free_at)),
@@ -172,11 +180,13 @@ class SimWan:
         page_size: int = 100,
     ) -> TaskPage:
         self._take_call("list")
+        self.windows.append(since is not None)
         self._trip("list")
         await asyncio.sleep(0.1)
         if self._hit():
             raise TransportError("list", "the read timed out")
-        since, until = max(since or MIDNIGHT, self.now() - DAY), until or self.now()
+        since = max(since + self._window_off if since else MIDNIGHT, self.now() - DAY)
+        until = until + self._window_off if until else self.now()
         shown = [t for t in self.tasks if since <= t.created_at <= until and t.listed_at <= self.now()]
         rows = tuple(
             ListedTask(task_id=t.task_id, status=self._status(t), model=model, created_at=t.created_at)

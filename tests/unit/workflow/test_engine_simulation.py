@@ -148,6 +148,27 @@ def test_a_task_that_the_list_shows_is_not_gone_whatever_a_lagging_replica_says(
     night.close()
 
 
+def test_a_service_that_takes_the_window_of_a_list_for_another_time_is_soon_asked_without_one(tmp_path: Path) -> None:
+    """Three hours off it shows none of the tasks; then a get for each task that runs would be all of the rate."""
+    night = Night(tmp_path, 0, clips=60, places=20, window_off=timedelta(hours=3))
+
+    night.drive()
+
+    night.assert_nothing_was_paid_twice_or_lost()
+    assert night.wan.calls["get"] < 60 + 20 * 3
+    night.close()
+
+
+def test_a_task_that_the_list_does_not_show_yet_says_nothing_against_the_window(tmp_path: Path) -> None:
+    night = Night(tmp_path, 0, clips=8, list_lags=timedelta(seconds=30))
+
+    night.drive()
+
+    assert night.wan.calls["get"] > 8
+    assert all(night.wan.windows)
+    night.close()
+
+
 def test_a_service_that_cannot_be_used_any_more_keeps_no_clip_of_another_one_waiting(tmp_path: Path) -> None:
     clips = [make_clip(0).evolve(service="singapore"), make_clip(1)]
     night = Night(tmp_path, 0, clips=clips)
