@@ -25,7 +25,9 @@ from kf2v_pipeline.storage.spend import check_budgets, keep_committed
 _FIELDS = tuple(field.name for field in fields(Attempt))
 _ATTEMPT = select(*(schema.attempt.c[name] for name in _FIELDS))
 _ONE_ATTEMPT = _ATTEMPT.where(schema.attempt.c.attempt_id == bindparam("of_attempt"))
-_CHANGE = update(schema.attempt).where(schema.attempt.c.attempt_id == bindparam("of_attempt"))
+_CHANGE = update(schema.attempt).where(
+    schema.attempt.c.attempt_id == bindparam("of_attempt"), schema.attempt.c.state == bindparam("of_state")
+)
 _NEW_ATTEMPT = insert(schema.attempt)
 _NEW_CLIP = insert(schema.attempt_clip)
 _NEW_FACT = insert(schema.fact)
@@ -96,16 +98,24 @@ class Attempts(Database):
             keep_committed(connection, None, attempt)
         return attempt
 
-    def record(self, fact: Fact) -> Attempt:
+    def record(self, fact: Fact, *, known: Attempt | None = None) -> Attempt:
         """Appends a fact and gives the attempt as it is after it.
 
         A reservation ends with the state: an attempt that ended without a bill counts nothing against a budget.
+
+        Args:
+            known: The attempt as the ledger gave it last: it need not be read where it is still in that state, since no
+                state comes twice.
 
         Raises:
             LedgerError: There is no such attempt.
             IllegalMove: The attempt's state does not allow the fact; nothing was changed.
         """
         with self._write(Lock.WORK) as connection:
+            if known is not None and fact.kind in MOVES[known.state]:
+                now = _append_if(connection, known, fact)
+                if now is not None:
+                    return now
             before = _find(connection, fact.attempt_id)
             if before is None:
                 raise LedgerError(f"The ledger has no attempt {fact.attempt_id}.")
@@ -260,11 +270,21 @@ def _find(connection: Connection, attempt_id: str) -> Attempt | None:
 
 def _append(connection: Connection, before: Attempt, fact: Fact) -> Attempt:
     """Writes one fact, and what the attempt is after it."""
+    attempt = _append_if(connection, before, fact)
+    if attempt is None:
+        raise LedgerError(f"Attempt {fact.attempt_id} changed while it was written: does another program write here?")
+    return attempt
+
+
+def _append_if(connection: Connection, before: Attempt, fact: Fact) -> Attempt | None:
+    """The same, if the attempt is in that state; else None, and nothing is written."""
     detail = {name: storable(value) for name, value in fact.detail.items()}
     attempt = fold(before, replace(fact, detail=detail))
     line = {"attempt_id": fact.attempt_id, "kind": fact.kind, "at": fact.at, "detail": write_detail(detail)}
+    change = {"of_attempt": fact.attempt_id, "of_state": before.state, "state": attempt.state, **detail}
+    if connection.execute(_CHANGE, change).rowcount == 0:
+        return None
     connection.execute(_NEW_FACT, line)
-    connection.execute(_CHANGE, {"of_attempt": fact.attempt_id, "state": attempt.state, **detail})
     keep_committed(connection, before, attempt)
     return attempt
 

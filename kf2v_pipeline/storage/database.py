@@ -51,7 +51,6 @@ class Database:
 
     def __init__(self, engine: Engine, name: str) -> None:
         self._engine = engine
-        self._writer = _writing_engine(engine)
         self._name = name
 
     @classmethod
@@ -96,7 +95,7 @@ class Database:
     @contextmanager
     def _read(self) -> Iterator[Connection]:
         """A transaction that changes nothing and waits for no writer."""
-        with self._explained(), self._engine.begin() as connection:
+        with self._explained(), _begin(self._engine, "BEGIN") as connection:
             yield connection
 
     @contextmanager
@@ -106,7 +105,7 @@ class Database:
         Args:
             lock: What no other transaction may do meanwhile; None for a single statement.
         """
-        with self._explained(), _writing(self._writer, lock) as connection:
+        with self._explained(), _writing(self._engine, lock) as connection:
             yield connection
 
     @contextmanager
@@ -118,14 +117,19 @@ class Database:
             raise LedgerError(f"The ledger {self._name} can't be used: {_reason(error)}.") from error
 
 
-def _writing_engine(engine: Engine) -> Engine:
-    """The same engine and its connections, whose transactions are those of writers."""
-    return engine.execution_options(kf2v_writes=True)
+@contextmanager
+def _begin(engine: Engine, how: str) -> Iterator[Connection]:
+    """A transaction; SQLite is told how to begin it, since its driver was told to leave that to us."""
+    with engine.begin() as connection:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql(how)
+        yield connection
 
 
 @contextmanager
-def _writing(writer: Engine, lock: Lock | None) -> Iterator[Connection]:
-    with writer.begin() as connection:
+def _writing(engine: Engine, lock: Lock | None) -> Iterator[Connection]:
+    # The write lock first: a transaction on SQLite that reads before it writes could not get it any more.
+    with _begin(engine, "BEGIN IMMEDIATE") as connection:
         if lock is not None and connection.dialect.name == "postgresql":
             connection.execute(select(func.pg_advisory_xact_lock(int(lock))))
         yield connection
@@ -179,7 +183,6 @@ def _make_engine(address: URL, name: str) -> Engine:
         options: dict[str, Any] = {"connect_args": {"timeout": _BUSY_S}, "pool_reset_on_return": None}
         engine = create_engine(address, hide_parameters=True, **options)
         event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
         return engine
     options = {} if "connect_timeout" in address.query else {"connect_timeout": _CONNECT_S}
     try:
@@ -223,21 +226,15 @@ def _turn_on_wal(connection: sqlite3.Connection) -> None:
             return
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    """Takes the write lock first: a transaction that reads before it writes could not get it any more."""
-    writes = connection.get_execution_options().get("kf2v_writes")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
 def _bring_up_to_date(engine: Engine) -> None:
     try:
-        with engine.begin() as connection:
+        with _begin(engine, "BEGIN") as connection:
             if found_revision(connection) == REVISION:
                 return
     except DBAPIError as error:
         if VERSION_TABLE not in str(error.orig):
             raise
-    with _writing(_writing_engine(engine), Lock.TABLES) as connection:
+    with _writing(engine, Lock.TABLES) as connection:
         upgrade(connection)
 
 

@@ -17,10 +17,12 @@ from kf2v_pipeline.storage.database import Database
 _attempt = schema.attempt.c
 _commitment = schema.commitment.c
 
-_SAME = (_commitment.scope == bindparam("of_scope"), _commitment.currency == bindparam("of_currency"))
-_AMOUNT = select(_commitment.amount).where(*_SAME)
+_IS_CURRENCY = _commitment.currency == bindparam("of_currency")
+_AMOUNTS = select(_commitment.scope, _commitment.amount).where(
+    _commitment.scope.in_([bindparam("of_owner"), bindparam("of_day")]), _IS_CURRENCY
+)
 _NEW_AMOUNT = insert(schema.commitment)
-_CHANGE_AMOUNT = update(schema.commitment).where(*_SAME)
+_CHANGE_AMOUNT = update(schema.commitment).where(_commitment.scope == bindparam("of_scope"), _IS_CURRENCY)
 
 
 class Spend(Database):
@@ -57,7 +59,8 @@ def check_budgets(
         BudgetReached: It would pass one of them.
         LedgerError: A budget is in another currency than the reservation, so it could not hold it back.
     """
-    for limit, scope, per_day in zip((budget, daily_budget), _scopes(attempt), (False, True), strict=True):
+    scopes = _scopes(attempt)
+    for limit, scope, per_day in zip((budget, daily_budget), scopes, (False, True), strict=True):
         if limit is None:
             continue
         if attempt.currency not in (None, limit.currency):
@@ -66,7 +69,7 @@ def check_budgets(
                 f"give a budget in {attempt.currency}."
             )
         wanted = attempt.reserved or Decimal(0)
-        committed = _amount(connection, scope, limit.currency) or Decimal(0)
+        committed = _amounts(connection, scopes, limit.currency).get(scope, Decimal(0))
         if committed + wanted > limit.amount:
             raise BudgetReached(
                 limit=f"{limit.amount:f}",
@@ -88,11 +91,8 @@ def keep_committed(connection: Connection, before: Attempt | None, after: Attemp
     old, new = _committed(before), _committed(after)
     if old == new:
         return
-    for scope in _scopes(after):
-        if old is not None:
-            _add(connection, scope, replace(old, amount=-old.amount))
-        if new is not None:
-            _add(connection, scope, new)
+    for money in total_by_currency(filter(None, (new, old and replace(old, amount=-old.amount)))).items():
+        _add(connection, _scopes(after), *money)
 
 
 def _committed(attempt: Attempt | None) -> Money | None:
@@ -108,14 +108,22 @@ def _scopes(attempt: Attempt) -> tuple[str, str]:
     return f"owner/{attempt.owner}", f"day/{attempt.prepared_at.astimezone(timezone.utc).date()}"
 
 
-def _amount(connection: Connection, scope: str, currency: str) -> Decimal | None:
-    return connection.scalar(_AMOUNT, {"of_scope": scope, "of_currency": currency})
+def _amounts(connection: Connection, scopes: tuple[str, str], currency: str) -> dict[str, Decimal]:
+    """What is committed so far, by scope; scopes without anything are left out."""
+    of_owner, of_day = scopes
+    names = {"of_owner": of_owner, "of_day": of_day, "of_currency": currency}
+    return {row.scope: row.amount for row in connection.execute(_AMOUNTS, names)}
 
 
-def _add(connection: Connection, scope: str, money: Money) -> None:
-    amount = _amount(connection, scope, money.currency)
-    if amount is None:
-        connection.execute(_NEW_AMOUNT, {"scope": scope, "currency": money.currency, "amount": money.amount})
-    else:
-        same = {"of_scope": scope, "of_currency": money.currency}
-        connection.execute(_CHANGE_AMOUNT, {**same, "amount": amount + money.amount})
+def _add(connection: Connection, scopes: tuple[str, str], currency: str, amount: Decimal) -> None:
+    before = _amounts(connection, scopes, currency)
+    known = [
+        {"of_scope": scope, "of_currency": currency, "amount": before[scope] + amount}
+        for scope in scopes
+        if scope in before
+    ]
+    fresh = [{"scope": scope, "currency": currency, "amount": amount} for scope in scopes if scope not in before]
+    if known:
+        connection.execute(_CHANGE_AMOUNT, known)
+    if fresh:
+        connection.execute(_NEW_AMOUNT, fresh)

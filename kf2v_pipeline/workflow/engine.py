@@ -150,7 +150,8 @@ class Engine:
 
     def record(self, attempt: Attempt, kind: FactKind, **detail: object) -> Attempt:
         """Writes a fact, tells the listener, and gives the attempt as it is now."""
-        now = self.ledger.record(Fact(attempt_id=attempt.attempt_id, kind=kind, at=self.clock(), detail=detail))
+        fact = Fact(attempt_id=attempt.attempt_id, kind=kind, at=self.clock(), detail=detail)
+        now = self.ledger.record(fact, known=attempt)
         if kind in (FactKind.ACCEPTED, FactKind.FOUND):
             self.created_tasks += 1
         if not self._leftovers.have(now):

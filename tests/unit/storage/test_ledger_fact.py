@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from statements import sent_statements
 from unit.storage.made_attempts import NOON, TO_STORED, WESTERN, make_clip, make_clips, prepare, record, yuan
 
 from kf2v_pipeline.domain.attempt import Fact, FactKind, Remedy, fold
@@ -81,6 +82,26 @@ def test_an_illegal_move_changes_nothing(ledger: Ledger) -> None:
         record(ledger, refused, FactKind.ACCEPTED, task_id="t-1")
     assert ledger.attempts() == (refused,)
     assert len(ledger.facts(refused.attempt_id)) == 1
+
+
+def test_a_fact_of_an_attempt_that_moved_on_meanwhile_is_judged_by_what_it_is_now(ledger: Ledger) -> None:
+    prepared = prepare(ledger)
+    lost = record(ledger, prepared, FactKind.REPLY_LOST)
+    with pytest.raises(IllegalMove, match="unconfirmed"):
+        ledger.record(Fact(attempt_id=prepared.attempt_id, kind=FactKind.ACCEPTED, at=NOON), known=prepared)
+    assert ledger.attempts() == (lost,)
+    assert len(ledger.facts(lost.attempt_id)) == 1
+
+
+def test_an_attempt_that_is_known_is_not_read_before_its_fact_is_written(ledger: Ledger) -> None:
+    prepared = prepare(ledger)
+    fact = Fact(attempt_id=prepared.attempt_id, kind=FactKind.ACCEPTED, at=NOON, detail={"task_id": "t-1"})
+
+    with sent_statements() as sent:
+        now = ledger.record(fact, known=prepared)
+
+    assert not [statement for statement in sent if "FROM kf2v_attempt" in statement]
+    assert ledger.attempts() == (now,)
 
 
 @pytest.mark.parametrize("detail", [{"owner": "two"}, {"colour": "red"}, {"ended_at": datetime(2025, 6, 1)}])  # noqa: DTZ001 - the point

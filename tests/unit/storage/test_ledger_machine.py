@@ -54,6 +54,8 @@ owners = st.sampled_from(["one", "two"])
 clips = st.sampled_from(CLIPS)
 names = st.sets(st.sampled_from(["a", "b"]))
 amounts = st.sampled_from([Decimal("0.1"), Decimal("0.25"), Decimal(1)])
+recollections = st.sampled_from(["nothing", "its present", "its past"])
+"""What whoever records a fact knows of its attempt."""
 prices = st.none() | st.builds(Money, amount=amounts, currency=st.sampled_from(["CNY", "USD"]))
 quotas = st.none() | st.integers(0, 3)
 budgets = st.none() | st.sampled_from([Decimal("0.35"), Decimal(2)])
@@ -222,29 +224,35 @@ class LedgerMachine(RuleBasedStateMachine):
         return limit is not None and committed(attempts).get(price.currency if price else "CNY", 0) + wanted > limit
 
     @precondition(lambda self: self.attempts)
-    @rule(pick=st.integers(0), kind=st.sampled_from(FactKind), cost=st.none() | amounts)
-    def record_anything(self, pick: int, kind: FactKind, cost: Decimal | None) -> None:
+    @rule(pick=st.integers(0), kind=st.sampled_from(FactKind), cost=st.none() | amounts, knows=recollections)
+    def record_anything(self, pick: int, kind: FactKind, cost: Decimal | None, knows: str) -> None:
         attempt = list(self.attempts.values())[pick % len(self.attempts)]
-        self.record(attempt, kind, cost)
+        self.record(attempt, kind, cost, knows)
 
     @precondition(lambda self: any(attempt.is_open for attempt in self.attempts.values()))
-    @rule(pick=st.integers(0), moves=st.lists(st.integers(0), min_size=1, max_size=3), cost=st.none() | amounts)
-    def record_legal_facts(self, pick: int, moves: list[int], cost: Decimal | None) -> None:
+    @rule(
+        pick=st.integers(0),
+        moves=st.lists(st.integers(0), min_size=1, max_size=3),
+        cost=st.none() | amounts,
+        knows=recollections,
+    )
+    def record_legal_facts(self, pick: int, moves: list[int], cost: Decimal | None, knows: str) -> None:
         open_attempts = [attempt for attempt in self.attempts.values() if attempt.is_open]
         attempt_id = open_attempts[pick % len(open_attempts)].attempt_id
         for move in moves:
             kinds = list(MOVES[self.attempts[attempt_id].state])
             if kinds:
-                self.record(self.attempts[attempt_id], kinds[move % len(kinds)], cost)
+                self.record(self.attempts[attempt_id], kinds[move % len(kinds)], cost, knows)
 
-    def record(self, attempt: Attempt, kind: FactKind, cost: Decimal | None) -> None:
+    def record(self, attempt: Attempt, kind: FactKind, cost: Decimal | None, knows: str) -> None:
         detail = {} if cost is None else {"cost": cost, "currency": "CNY", "ended_at": self.now}
         fact = Fact(attempt_id=attempt.attempt_id, kind=kind, at=self.now, detail=detail)
+        known = {"nothing": None, "its present": attempt, "its past": self.prepared[attempt.attempt_id]}[knows]
         if kind not in MOVES[attempt.state]:
             with pytest.raises(IllegalMove):
-                self.ledger.record(fact)
+                self.ledger.record(fact, known=known)
             return
-        after = self.ledger.record(fact)
+        after = self.ledger.record(fact, known=known)
         assert after == fold(attempt, fact)
         self.attempts[attempt.attempt_id] = after
 
