@@ -91,8 +91,9 @@ def keep_committed(connection: Connection, before: Attempt | None, after: Attemp
     old, new = _committed(before), _committed(after)
     if old == new:
         return
-    for money in total_by_currency(filter(None, (new, old and replace(old, amount=-old.amount)))).items():
-        _add(connection, _scopes(after), *money)
+    freed = replace(old, amount=-old.amount) if old else None
+    for currency, amount in total_by_currency(money for money in (freed, new) if money).items():
+        _add(connection, _scopes(after), currency, amount)
 
 
 def _committed(attempt: Attempt | None) -> Money | None:

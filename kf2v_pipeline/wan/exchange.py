@@ -84,7 +84,7 @@ def open_http(base_url: str, transport: httpx.AsyncBaseTransport | None) -> http
         base_url: The service's.
         transport: What carries the requests in a test, closed with the client; None for the network.
     """
-    return httpx.AsyncClient(
+    return _Http(
         transport=transport,
         limits=_LIMITS,
         timeout=TIMEOUT,
@@ -174,6 +174,26 @@ async def _read_body(response: httpx.Response) -> bytes | None:
         if len(body) > _REPLY_MAX_BYTES or now() > give_up_at:
             return None
     return bytes(body)
+
+
+class _NoCookies(httpx.Cookies):
+    """Keeps none: no call may depend on what another one was given, and httpx takes long to look for them."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Leaves them where they are."""
+
+
+class _Http(httpx.AsyncClient):
+    """A client without cookies."""
+
+    @property
+    def cookies(self) -> httpx.Cookies:
+        """Always empty."""
+        return _NoCookies()
+
+    @cookies.setter
+    def cookies(self, _: object) -> None:
+        raise TypeError("this client keeps no cookies")
 
 
 class _ShownUrl(httpx.URL):

@@ -343,7 +343,7 @@ class Lane:
                 continue
             readings += 1
             if row is None and reading.status is not TaskStatus.UNKNOWN:
-                self._listing.exists(attempt)
+                self._listing.note_existing(attempt)
             if row is None or reading.status is not TaskStatus.UNKNOWN:  # what the list shows is not gone
                 self._take_in(clip, attempt, reading)
         if unconfirmed:

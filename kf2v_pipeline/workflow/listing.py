@@ -26,15 +26,9 @@ class Listing:
     """Reads one lane's ``list``, and remembers what tasks that nobody knew said of themselves."""
 
     def __init__(
-        self,
-        client: WanClient,
-        ledger: Ledger,
-        clock: Callable[[], datetime],
-        model_name: str,
-        *,
-        grace: timedelta = timedelta(0),
+        self, client: WanClient, ledger: Ledger, clock: Callable[[], datetime], model_name: str, *, grace: timedelta
     ) -> None:
-        """Reads nothing yet.
+        """Nothing is read yet.
 
         Args:
             grace: How long ``list`` may take to show a task.
@@ -46,7 +40,7 @@ class Listing:
         self._grace = grace
         self._readings: dict[str, Reading] = {}
         self._window_works = True
-        self._not_shown: frozenset[str] = frozenset()
+        self._hidden: frozenset[str | None] = frozenset()
 
     async def rows(
         self, flights: Sequence[Attempt], unconfirmed: Sequence[Attempt]
@@ -54,11 +48,10 @@ class Listing:
         """What ``list`` shows of this lane, by task_id, and whether all of it could be read.
 
         The zone of the window that ``list`` takes is not documented, and this machine's clock may be wrong. A window
-        that hides tasks costs a ``get`` for each of them, until ``exists`` tells of one: then none is given any more.
-        It must not hide a task that an unconfirmed attempt made, so for those no window is given either.
+        that hides tasks costs a ``get`` for each of them, until ``note_existing`` tells of one: from then on none is
+        given. It must not hide a task that an unconfirmed attempt made, so for those no window is given either.
 
-        Where ``list`` fails and tasks are in flight, it shows nothing, and each of them is asked for itself; so are
-        the last few, where another page costs as much.
+        Where ``list`` fails and tasks are in flight, it shows nothing, and each of them is asked for itself.
 
         Raises:
             TransportError: The service can't be reached; or it gave no list, and there is nothing else to look at.
@@ -66,8 +59,9 @@ class Listing:
         """
         has_window = self._window_works and not unconfirmed
         since, until = self._window(flights) if has_window else (None, None)
-        wanted = frozenset(attempt.task_id for attempt in flights if attempt.task_id)
-        self._not_shown = frozenset()
+        expected = self._expected(flights, since, self._clock()) if since else frozenset()
+        self._hidden = frozenset()
+        wanted = {attempt.task_id for attempt in flights}
         rows: dict[str, ListedTask] = {}
         unreadable = 0
         page_number = 1
@@ -82,18 +76,15 @@ class Listing:
                 return rows, False
             unreadable += page.unreadable
             rows.update((task.task_id, task) for task in page.tasks)
-            missing = wanted - rows.keys()
-            if not page.tasks or page_number >= (page.total_pages or page_number + 1):
-                self._not_shown = missing if has_window else frozenset()
-                return rows, unreadable == 0
-            if not unconfirmed and len(missing) <= page_number:
+            found_all = not unconfirmed and wanted <= rows.keys()
+            if found_all or not page.tasks or page_number >= (page.total_pages or page_number + 1):
+                self._hidden = frozenset() if unreadable else expected - rows.keys()
                 return rows, unreadable == 0
             page_number += 1
 
-    def exists(self, attempt: Attempt) -> None:
-        """A ``get`` knows an attempt's task that was not listed: its window is wrong, unless the task is too young."""
-        made_at = attempt.submitted_at or attempt.prepared_at
-        if attempt.task_id in self._not_shown and self._clock() - made_at > self._grace:
+    def note_existing(self, attempt: Attempt) -> None:
+        """Notes that a ``get`` knows an attempt's task: where the list should have shown it, its window is wrong."""
+        if attempt.task_id in self._hidden:
             self._window_works = False
 
     async def strangers(self, rows: Iterable[ListedTask], unconfirmed: Sequence[Attempt]) -> list[Candidate]:
@@ -108,6 +99,14 @@ class Listing:
                 self._readings[row.task_id] = await self._client.get(row.task_id)
             candidates.append(Candidate(task=row, reading=self._readings.get(row.task_id)))
         return candidates
+
+    def _expected(self, flights: Sequence[Attempt], since: datetime, now: datetime) -> frozenset[str | None]:
+        """The tasks that a right window shows for certain: made within it, and not just now."""
+        return frozenset(
+            attempt.task_id
+            for attempt in flights
+            if since <= attempt.prepared_at and (attempt.submitted_at or now) <= now - self._grace
+        )
 
     def _window(self, flights: Sequence[Attempt]) -> tuple[datetime, datetime]:
         now = self._clock()

@@ -98,12 +98,12 @@ class DoomedLedger(Ledger):
         self.doom.strike("after_intent")
         return attempt
 
-    def record(self, fact: Fact) -> Attempt:
+    def record(self, fact: Fact, *, known: Attempt | None = None) -> Attempt:
         if fact.kind is FactKind.ACCEPTED:
             self.doom.strike("after_reply_before_record")
         if fact.kind is FactKind.VIDEO_STORED:
             self.doom.strike("after_promote_before_record")
-        attempt = super().record(fact)
+        attempt = super().record(fact, known=known)
         if fact.kind is FactKind.ACCEPTED:
             self.doom.strike("after_record")
         if fact.kind is FactKind.VIDEO_STORED:

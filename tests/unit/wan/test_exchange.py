@@ -231,6 +231,24 @@ def test_a_head_that_drips_without_end_is_given_up() -> None:
         asyncio.run(main())
 
 
+def test_a_cookie_that_one_reply_sets_goes_along_with_no_later_request() -> None:
+    def reply(writer: asyncio.StreamWriter, _: int) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: route=one; Path=/\r\n\r\n{}")
+
+    async def main() -> list[bytes]:
+        async with SocketServer(reply) as server:
+            url = f"http://127.0.0.1:{server.port}/"
+            async with open_http(url, None) as connections:
+                for _ in range(2):
+                    await exchange(connections, "get", connections.build_request("GET", url))
+            return server.requests
+
+    requests = asyncio.run(main())
+
+    assert len(requests) == 2
+    assert not [request for request in requests if b"cookie" in request.lower()]
+
+
 def test_a_cancelled_create_ends_at_once_and_is_not_sent_again(creates: Creates) -> None:
     async def main() -> int:
         arrived = asyncio.Event()

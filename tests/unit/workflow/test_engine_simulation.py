@@ -148,14 +148,31 @@ def test_a_task_that_the_list_shows_is_not_gone_whatever_a_lagging_replica_says(
     night.close()
 
 
-def test_a_service_that_takes_the_window_of_a_list_for_another_time_is_soon_asked_without_one(tmp_path: Path) -> None:
-    """Three hours off it shows none of the tasks; then a get for each task that runs would be all of the rate."""
-    night = Night(tmp_path, 0, clips=60, places=20, window_off=timedelta(hours=3))
+@pytest.mark.parametrize("hours", [3, -3], ids=["later", "earlier"])
+def test_a_service_that_takes_the_window_of_a_list_for_another_time_is_soon_asked_without_one(
+    hours: int, tmp_path: Path
+) -> None:
+    """Hours off it shows none of the tasks, and a get for each task that runs would be all of the rate."""
+    night = Night(tmp_path, 0, clips=60, places=20, window_off=timedelta(hours=hours))
 
     night.drive()
 
     night.assert_nothing_was_paid_twice_or_lost()
+    assert not night.wan.windows[-1]
     assert night.wan.calls["get"] < 60 + 20 * 3
+    night.close()
+
+
+def test_tasks_that_are_too_old_for_a_window_say_nothing_against_it(tmp_path: Path) -> None:
+    """A list takes a day at most, and a margin for the clocks is kept; the service knows a task for a day."""
+    night = Night(tmp_path, 0, clips=2, task_takes=timedelta(hours=23, minutes=57))
+    night.drive(for_s=60)
+    night.loop.pass_time(timedelta(hours=23, minutes=55, seconds=30))
+
+    night.drive()
+
+    night.assert_nothing_was_paid_twice_or_lost()
+    assert all(night.wan.windows)
     night.close()
 
 
