@@ -21,6 +21,9 @@ from waiting import wait_for
 from kf2v_pipeline.localserver.embedded import LocalServer
 from kf2v_pipeline.localserver.scenario import Duration
 
+pytestmark = pytest.mark.chaos
+"""They take two minutes; whose worker dies in mid-batch is tried in each run of the tests (``test_dagster_retry``)."""
+
 PROJECT = Path(__file__).parents[2] / "definitions.py"
 
 LAUNCH = """
