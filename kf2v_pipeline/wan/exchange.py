@@ -114,12 +114,14 @@ async def start(
 
     Raises:
         NotSent: Nothing was written.
-        ReplyLost: The request may have been carried out.
+        ReplyLost: The request may have been carried out; or its reply leads to where nothing could be sent.
     """
     try:
         return await asyncio.wait_for(http.send(request, stream=True, follow_redirects=follow_redirects), give_up_s)
     except Exception as error:  # noqa: BLE001 - whatever it was, once bytes may have left, the outcome is open
         trouble = as_transport_error(doing, error)
+        if isinstance(trouble, NotSent) and not _is_about(error, request):
+            trouble = ReplyLost(doing, f"it leads elsewhere, and {trouble.what}")
     raise trouble  # outside of `except`: a cause would carry URLs and headers along
 
 
@@ -162,6 +164,14 @@ def as_transport_error(doing: str, error: Exception) -> TransportError:
         if isinstance(cause, known) or isinstance(error, known):
             return kind(doing, said)
     return kind(doing, f"an unexpected {type(error).__name__}")
+
+
+def _is_about(error: Exception, request: httpx.Request) -> bool:
+    """Whether the error is about this request, and not about one to which its reply has led."""
+    try:
+        return not isinstance(error, httpx.RequestError) or error.request is request
+    except RuntimeError:  # it does not say
+        return True
 
 
 async def _read_body(response: httpx.Response) -> bytes | None:

@@ -144,6 +144,18 @@ def test_a_redirect_of_the_storage_is_followed_without_the_key(download: Downloa
     assert "authorization" not in seen[1].headers
 
 
+def test_a_redirect_to_where_nobody_listens_is_a_lost_reply_and_no_request_that_was_never_sent(
+    download: Download,
+) -> None:
+    def handler(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "cdn.example.com":
+            raise httpx.ConnectError("connection refused", request=request)
+        return httpx.Response(302, headers={"location": "https://cdn.example.com/v.mp4?sig=canary"})
+
+    with pytest.raises(ReplyLost, match=r"download: it leads elsewhere, and no connection could be made$"):
+        download(handler)
+
+
 @pytest.mark.parametrize(
     ("error", "raised"), [(httpx.ConnectError, NotSent), (httpx.ReadTimeout, ReplyLost), (httpx.ReadError, ReplyLost)]
 )
