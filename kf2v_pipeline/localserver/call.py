@@ -204,6 +204,6 @@ async def _answer(call: Call, handler: Handler) -> Response:
         return answered.reply
     except ClientDisconnect:
         return Response(status_code=499)  # nobody reads it; the journal does
-    except Exception:
+    except Exception:  # whatever broke, the caller is answered as the service would, and the log tells of it
         log.exception("The call %s could not be answered.", call.operation)
         return call.refuse(SERVER_ERROR)

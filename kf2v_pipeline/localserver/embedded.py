@@ -176,7 +176,7 @@ def _start(directory: Path, idle_stop: timedelta, timeout: timedelta) -> str:
             raise ServerError(
                 f"The local server ended at once with code {process.returncode}; {directory / LOG} says why."
             )
-        time.sleep(0.05)
+        time.sleep(0.05)  # a process of its own: it tells that it is there by its file alone
     process.kill()
     process.wait()
     raise ServerError(f"The local server did not start in time; {directory / LOG} says what it did.")

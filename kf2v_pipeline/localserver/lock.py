@@ -45,7 +45,7 @@ class FileLock:
             if time.monotonic() >= ends:
                 os.close(handle)
                 raise LockTaken(str(self._path))
-            time.sleep(RETRY_S)
+            time.sleep(RETRY_S)  # no system tells when a lock of another process is free and bounds the wait, too
         self._handle = handle
 
     def release(self) -> None:

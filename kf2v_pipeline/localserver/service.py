@@ -135,6 +135,6 @@ async def _tick(service: Service) -> None:
             if time.monotonic() - swept >= SWEEP_S:
                 swept = time.monotonic()
                 service.sweep()
-        except Exception:
+        except Exception:  # whatever broke, tasks must go on, and the log tells of it
             log.exception("The server's housekeeping failed; it goes on.")
         await asyncio.sleep(TICK_S if service.backend.busy else IDLE_TICK_S)
