@@ -18,5 +18,7 @@ def sent_statements() -> Iterator[list[str]]:
         sent.append(statement)
 
     sa.event.listen(sa.Engine, "before_cursor_execute", note)
-    yield sent
-    sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    try:
+        yield sent
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)

@@ -180,8 +180,9 @@ def _make_engine(address: URL, name: str) -> Engine:
         except OSError as error:
             raise LedgerError(f"The ledger {name} can't be opened: {error.strerror}; {_fix(address)}.") from error
         # Whoever takes a connection ends its transaction, so there is nothing to roll back when it returns.
-        options: dict[str, Any] = {"connect_args": {"timeout": _BUSY_S}, "pool_reset_on_return": None}
-        engine = create_engine(address, hide_parameters=True, **options)
+        engine = create_engine(
+            address, connect_args={"timeout": _BUSY_S}, hide_parameters=True, pool_reset_on_return=None
+        )
         event.listen(engine, "connect", _prepare_sqlite)
         return engine
     options = {} if "connect_timeout" in address.query else {"connect_timeout": _CONNECT_S}

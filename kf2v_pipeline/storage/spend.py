@@ -17,12 +17,13 @@ from kf2v_pipeline.storage.database import Database
 _attempt = schema.attempt.c
 _commitment = schema.commitment.c
 
-_IS_CURRENCY = _commitment.currency == bindparam("of_currency")
-_AMOUNTS = select(_commitment.scope, _commitment.amount).where(
-    _commitment.scope.in_([bindparam("of_owner"), bindparam("of_day")]), _IS_CURRENCY
+_AMOUNTS = select(_commitment.scope, _commitment.currency, _commitment.amount).where(
+    _commitment.scope.in_([bindparam("of_owner"), bindparam("of_day")])
 )
 _NEW_AMOUNT = insert(schema.commitment)
-_CHANGE_AMOUNT = update(schema.commitment).where(_commitment.scope == bindparam("of_scope"), _IS_CURRENCY)
+_CHANGE_AMOUNT = update(schema.commitment).where(
+    _commitment.scope == bindparam("of_scope"), _commitment.currency == bindparam("of_currency")
+)
 
 
 class Spend(Database):
@@ -59,8 +60,10 @@ def check_budgets(
         BudgetReached: It would pass one of them.
         LedgerError: A budget is in another currency than the reservation, so it could not hold it back.
     """
-    scopes = _scopes(attempt)
-    for limit, scope, per_day in zip((budget, daily_budget), scopes, (False, True), strict=True):
+    if budget is None and daily_budget is None:
+        return
+    amounts = _amounts(connection, attempt)
+    for limit, scope, per_day in zip((budget, daily_budget), _scopes(attempt), (False, True), strict=True):
         if limit is None:
             continue
         if attempt.currency not in (None, limit.currency):
@@ -69,7 +72,7 @@ def check_budgets(
                 f"give a budget in {attempt.currency}."
             )
         wanted = attempt.reserved or Decimal(0)
-        committed = _amounts(connection, scopes, limit.currency).get(scope, Decimal(0))
+        committed = amounts.get((scope, limit.currency), Decimal(0))
         if committed + wanted > limit.amount:
             raise BudgetReached(
                 limit=f"{limit.amount:f}",
@@ -91,9 +94,10 @@ def keep_committed(connection: Connection, before: Attempt | None, after: Attemp
     old, new = _committed(before), _committed(after)
     if old == new:
         return
+    amounts = _amounts(connection, after)
     freed = replace(old, amount=-old.amount) if old else None
     for currency, amount in total_by_currency(money for money in (freed, new) if money).items():
-        _add(connection, _scopes(after), currency, amount)
+        _add(connection, _scopes(after), Money(amount=amount, currency=currency), amounts)
 
 
 def _committed(attempt: Attempt | None) -> Money | None:
@@ -109,21 +113,25 @@ def _scopes(attempt: Attempt) -> tuple[str, str]:
     return f"owner/{attempt.owner}", f"day/{attempt.prepared_at.astimezone(timezone.utc).date()}"
 
 
-def _amounts(connection: Connection, scopes: tuple[str, str], currency: str) -> dict[str, Decimal]:
-    """What is committed so far, by scope; scopes without anything are left out."""
-    of_owner, of_day = scopes
-    names = {"of_owner": of_owner, "of_day": of_day, "of_currency": currency}
-    return {row.scope: row.amount for row in connection.execute(_AMOUNTS, names)}
+def _amounts(connection: Connection, attempt: Attempt) -> dict[tuple[str, str], Decimal]:
+    """What the attempts of its owner, and of its day, take so far, by scope and currency."""
+    of_owner, of_day = _scopes(attempt)
+    found = connection.execute(_AMOUNTS, {"of_owner": of_owner, "of_day": of_day})
+    return {(row.scope, row.currency): row.amount for row in found}
 
 
-def _add(connection: Connection, scopes: tuple[str, str], currency: str, amount: Decimal) -> None:
-    before = _amounts(connection, scopes, currency)
+def _add(connection: Connection, scopes: tuple[str, str], money: Money, before: dict[tuple[str, str], Decimal]) -> None:
+    currency = money.currency
     known = [
-        {"of_scope": scope, "of_currency": currency, "amount": before[scope] + amount}
+        {"of_scope": scope, "of_currency": currency, "amount": before[scope, currency] + money.amount}
         for scope in scopes
-        if scope in before
+        if (scope, currency) in before
     ]
-    fresh = [{"scope": scope, "currency": currency, "amount": amount} for scope in scopes if scope not in before]
+    fresh = [
+        {"scope": scope, "currency": currency, "amount": money.amount}
+        for scope in scopes
+        if (scope, currency) not in before
+    ]
     if known:
         connection.execute(_CHANGE_AMOUNT, known)
     if fresh:

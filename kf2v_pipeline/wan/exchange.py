@@ -193,13 +193,16 @@ class _NoCookies(httpx.Cookies):
         """Leaves them where they are."""
 
 
+_NO_COOKIES = _NoCookies()
+
+
 class _Http(httpx.AsyncClient):
     """A client without cookies."""
 
     @property
     def cookies(self) -> httpx.Cookies:
         """Always empty."""
-        return _NoCookies()
+        return _NO_COOKIES
 
     @cookies.setter
     def cookies(self, _: object) -> None:
