@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shutil
 import signal
-import socket
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import playwright.sync_api as play
 import pytest
 from e2e.browser import Browser
 from e2e.deployment import ROOT, Deployment, write_batch
+from ports import kept_port
 
 ALBUM = ROOT / "build" / "e2e"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -63,21 +64,14 @@ def browse(process: play.Browser) -> Callable[[Deployment], Browser]:
 @pytest.fixture(scope="module")
 def deploy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Deployment]]:
     """Makes projects of thirty clips; server and web UI are the test's to start, and stop with the module."""
-    deployments = []
 
     def deploy_one(*, clips: int = 30, **options: Any) -> Deployment:
         folder = tmp_path_factory.mktemp("project")
         write_batch(folder, clips=clips)
-        deployments.append(Deployment(folder=folder, port=_free_port(), **options))
-        return deployments[-1]
+        port = opened.enter_context(kept_port())
+        deployment = Deployment(folder=folder, port=port, **options)
+        opened.callback(deployment.close)
+        return deployment
 
-    yield deploy_one
-    for deployment in deployments:
-        deployment.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    with ExitStack() as opened:
+        yield deploy_one

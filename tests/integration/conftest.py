@@ -1,4 +1,4 @@
-"""A real PostgreSQL out of a wheel: one server for the session, an empty schema for each test."""
+"""A real PostgreSQL, deployments on Dagster instances, and a service that comes and goes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from integration.deployment import Deployment, deployments, make_instance
+from integration.service import Service
+from ports import kept_port
 
 
 @pytest.fixture(scope="session")
@@ -68,3 +70,10 @@ def deploy(tmp_path: Path, blank_instance: Path) -> Iterator[Callable[..., Deplo
     """Deploys a project for a server and a manifest; twice gives the same home and storage."""
     with deployments(tmp_path, blank_instance) as deploy_one:
         yield deploy_one
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """A service that is not there yet."""
+    with kept_port() as port:
+        yield Service(tmp_path / "service", port)

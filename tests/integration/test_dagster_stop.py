@@ -11,8 +11,8 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from integration.commands.office import Service
 from integration.deployment import Deployment
+from integration.service import Service
 from waiting import wait_for
 
 TESTS = Path(__file__).parents[1]
@@ -36,9 +36,12 @@ with open_instance(settings.dagster_home) as instance:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["stopped", "killed"])
 def test_the_next_run_goes_on_with_the_tasks_of_a_run_that_ended_in_the_middle(
-    number: signal.Signals, deploy: Callable[..., Deployment], write_manifest: WriteManifest, tmp_path: Path
+    number: signal.Signals,
+    deploy: Callable[..., Deployment],
+    service: Service,
+    write_manifest: WriteManifest,
+    tmp_path: Path,
 ) -> None:
-    service = Service(tmp_path / "service")
     with service.over(pending_s=6) as server:
         deployment = deploy(server, write_manifest("a", "b"))
         environment = {**os.environ, "PYTHONPATH": str(TESTS)}
