@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from integration.deployment import Deployment, deployments, make_instance
 from integration.service import Service
 from ports import kept_port
-from quick_dagster import keep_preparations
+from quick_dagster import prepared_once  # noqa: F401  a fixture of all tests here
 
 
 @pytest.fixture(scope="session")
@@ -59,13 +59,6 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'ledger.db'}"
     new: Callable[[], str] = request.getfixturevalue("new_postgresql_url")
     return new()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _quick_dagster() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        keep_preparations(patch)
-        yield
 
 
 @pytest.fixture(scope="session")
