@@ -27,6 +27,13 @@ FLAGS = (
 )
 """A browser that needs no screen and asks nobody but the page's server."""
 
+STILL = """{
+    const still = new CSSStyleSheet();
+    still.replaceSync("*, *::before, *::after { animation: none !important; transition: none !important; }");
+    document.adoptedStyleSheets = [still];
+}"""
+"""Nothing turns or slides in: drawing each picture of that takes a processor as long as a run is waited for."""
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _hear_interrupts() -> None:
@@ -52,7 +59,8 @@ def browse(process: play.Browser) -> Callable[[Deployment], Browser]:
     """Opens a window on a deployment's web UI."""
 
     def open_one(deployment: Deployment) -> Browser:
-        page = process.new_page(viewport={"width": 1440, "height": 900})
+        page = process.new_page(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
+        page.add_init_script(STILL)
         page.set_default_timeout(60_000)
         browser = Browser(page, deployment.address, ALBUM)
         browser.open()
@@ -63,7 +71,7 @@ def browse(process: play.Browser) -> Callable[[Deployment], Browser]:
 
 @pytest.fixture(scope="module")
 def deploy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Deployment]]:
-    """Makes projects of thirty clips; server and web UI are the test's to start, and stop with the module."""
+    """Makes projects of so many clips; server and web UI are the test's to start, and stop with the module."""
 
     def deploy_one(*, clips: int = 30, **options: Any) -> Deployment:
         folder = tmp_path_factory.mktemp("project")
