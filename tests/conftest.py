@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,20 @@ from kf2v_pipeline.localserver.scenario import Scenario
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")  # a test says what is right; how fast this machine is at the moment is no part of it
 
+MEMORY = Path("/dev/shm")  # noqa: S108  pytest makes a folder in it that only its owner may enter
+ROOM_BYTES = 2 * 1024**3
+"""Several times what the folders of all tests take at once."""
+
 WriteManifest = Callable[..., Path]
+
+
+def pytest_configure() -> None:
+    """Lets the tests' folders lie in memory where it has room: else databases wait for the disk half of the time.
+
+    ``--basetemp`` wins, and so does this variable of pytest's where it is set.
+    """
+    if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 def make_frame(path: Path, *, size: tuple[int, int] = (640, 360), shade: int = 90) -> Path:

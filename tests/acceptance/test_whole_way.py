@@ -1,7 +1,7 @@
 """From a manifest to videos, tables and a gallery, by the command that a person types, each in a process of its own.
 
-What has happened before the command that a test is about, happens in this process: each start of Python and Dagster
-takes seconds.
+What happens before the command that a test is about, and what only shows how it left things, happens in this process:
+each start of Python and Dagster takes seconds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import av
 import pandas as pd
 import pyarrow.parquet as pq  # type: ignore[import-untyped]  # it ships no types
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from PIL import Image
 from waiting import wait_for
 
@@ -108,9 +108,11 @@ class Person:
         command = self.command(name, *arguments)
         return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
-    def has_done(self, name: str, *arguments: str | Path) -> None:
-        """The command succeeded some time before, here in this process."""
-        assert CliRunner().invoke(main, self.command(name, *arguments)[1:]).exit_code == 0
+    def does_here(self, name: str, *arguments: str | Path) -> Result:
+        """What it ends with here, in this process; it must succeed."""
+        done = CliRunner().invoke(main, self.command(name, *arguments)[1:])
+        assert done.exit_code == 0, done.output
+        return done
 
     def starts(self, name: str, *arguments: str | Path) -> subprocess.Popen[str]:
         """The same, while it goes on."""
@@ -131,7 +133,7 @@ def person(tmp_path: Path) -> Iterator[Callable[[str], Person]]:
         stop_server(tmp_path / "home" / "server")
 
 
-def report_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+def report_of(done: subprocess.CompletedProcess[str] | Result) -> dict[str, Any]:
     """The one JSON object that a command printed."""
     assert done.stdout, done.stderr
     report: dict[str, Any] = json.loads(done.stdout)
@@ -236,7 +238,7 @@ def test_a_second_run_creates_no_task_and_a_changed_prompt_exactly_one(
     server = start_server()
     somebody = person(server.base_url)
     manifest = write_manifest("a", "b")
-    somebody.has_done("run", manifest)
+    somebody.does_here("run", manifest)
 
     again = somebody.does("run", manifest)
 
@@ -244,7 +246,7 @@ def test_a_second_run_creates_no_task_and_a_changed_prompt_exactly_one(
     assert "All was stored already (2 clips); no task was created." in again.stdout
     assert len(server.journal()["creates"]) == 2
 
-    changed = somebody.does("run", write_manifest("a", "b", rows={"b": {"prompt": "Another way"}}), "--json")
+    changed = somebody.does_here("run", write_manifest("a", "b", rows={"b": {"prompt": "Another way"}}), "--json")
 
     assert report_of(changed)["created_tasks"] == 1
     assert prompts_of(server) == {"A slow pan, take 0": 1, "A slow pan, take 1": 1, "Another way": 1}
@@ -285,7 +287,7 @@ def test_status_tells_each_clip_of_the_ledger_whatever_manifest_wants_it(
 ) -> None:
     server = start_server()
     somebody = person(server.base_url)
-    somebody.has_done("run", write_manifest("a"))
+    somebody.does_here("run", write_manifest("a"))
 
     told = report_of(somebody.does("status", "--json"))
 
@@ -308,9 +310,8 @@ def test_a_killed_run_is_finished_by_the_next_one_with_one_task_per_clip(
     running.kill()
     running.communicate()
 
-    done = somebody.does("run", manifest, "--json")
+    done = somebody.does_here("run", manifest, "--json")
 
-    assert done.returncode == 0, done.stderr
     assert report_of(done)["stored"] == 4
     assert prompts_of(server) == {f"A slow pan, take {number}": 1 for number in range(4)}
 
@@ -332,8 +333,7 @@ def test_a_run_that_is_interrupted_says_so_and_the_next_one_goes_on(
 
     assert running.returncode == 130
     assert stderr == "Stopped. Tasks in flight go on at the service; run the same command again to collect them.\n"
-    done = somebody.does("run", manifest, "--json")
-    report = report_of(done)
+    report = report_of(somebody.does_here("run", manifest, "--json"))
     assert report["stored"] + report["already_stored"] == report["clips"] == 3
     assert prompts_of(server) == {f"A slow pan, take {number}": 1 for number in range(3)}
 

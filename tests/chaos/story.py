@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 from chaos.child import CLIPS_FAILED, live, settings_of
-from chaos.life import Life
+from life import Life
 from PIL import Image
 
 from kf2v_pipeline.domain.attempt import Attempt, State

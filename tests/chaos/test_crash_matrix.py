@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from chaos.child import POINTS
-from chaos.story import Story, Verdict, make_home
+from chaos.story import Story, Verdict
 from scenarios import QUICK
 
 from kf2v_pipeline.localserver.embedded import LocalServer
@@ -44,9 +44,9 @@ ALL_WELL = Verdict(
 class Matrix:
     """Runs cells, each in a folder of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, home: Path) -> None:
         self._folder = folder
-        self._home = make_home(folder / "home")
+        self._home = home
 
     def run(self, cells: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Verdict]:
         """The verdict on each cell."""
@@ -66,8 +66,8 @@ class Matrix:
 
 
 @pytest.fixture
-def matrix(tmp_path: Path) -> Matrix:
-    return Matrix(tmp_path)
+def matrix(tmp_path: Path, empty_home: Path) -> Matrix:
+    return Matrix(tmp_path, empty_home)
 
 
 def test_a_death_at_each_point_costs_nothing_and_loses_nothing(matrix: Matrix) -> None:

@@ -6,7 +6,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
-from chaos.life import Life
+from life import Life
 
 CODE, THREADS = 3, 16
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from chaos.child import TEMPO
-from chaos.story import LIFE_S, Story, make_home
+from chaos.story import LIFE_S, Story
 from scenarios import QUICK
 from waiting import wait_for
 
@@ -23,9 +23,9 @@ from kf2v_pipeline.media.probe import probe
 
 
 @pytest.fixture
-def story(tmp_path: Path) -> Iterator[Story]:
+def story(tmp_path: Path, empty_home: Path) -> Iterator[Story]:
     with LocalServer(tmp_path / "server", scenario=Scenario(**QUICK)) as server:
-        yield Story(tmp_path, server, make_home(tmp_path / "empty"))
+        yield Story(tmp_path, server, empty_home)
 
 
 def test_a_new_video_of_a_changed_row_is_told_to_dagster_by_the_next_run_if_the_first_dies_before(story: Story) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shutil
 import signal
-import socket
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import playwright.sync_api as play
 import pytest
 from e2e.browser import Browser
 from e2e.deployment import ROOT, Deployment, write_batch
+from ports import kept_port
 
 ALBUM = ROOT / "build" / "e2e"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -25,6 +26,13 @@ FLAGS = (
     "--disable-sync",
 )
 """A browser that needs no screen and asks nobody but the page's server."""
+
+STILL = """{
+    const still = new CSSStyleSheet();
+    still.replaceSync("*, *::before, *::after { animation: none !important; transition: none !important; }");
+    document.adoptedStyleSheets = [still];
+}"""
+"""Nothing turns or slides in: drawing each picture of that takes a processor as long as a run is waited for."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -51,7 +59,8 @@ def browse(process: play.Browser) -> Callable[[Deployment], Browser]:
     """Opens a window on a deployment's web UI."""
 
     def open_one(deployment: Deployment) -> Browser:
-        page = process.new_page(viewport={"width": 1440, "height": 900})
+        page = process.new_page(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
+        page.add_init_script(STILL)
         page.set_default_timeout(60_000)
         browser = Browser(page, deployment.address, ALBUM)
         browser.open()
@@ -62,22 +71,15 @@ def browse(process: play.Browser) -> Callable[[Deployment], Browser]:
 
 @pytest.fixture(scope="module")
 def deploy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Deployment]]:
-    """Makes projects of thirty clips; server and web UI are the test's to start, and stop with the module."""
-    deployments = []
+    """Makes projects of so many clips; server and web UI are the test's to start, and stop with the module."""
 
     def deploy_one(*, clips: int = 30, **options: Any) -> Deployment:
         folder = tmp_path_factory.mktemp("project")
         write_batch(folder, clips=clips)
-        deployments.append(Deployment(folder=folder, port=_free_port(), **options))
-        return deployments[-1]
+        port = opened.enter_context(kept_port())
+        deployment = Deployment(folder=folder, port=port, **options)
+        opened.callback(deployment.close)
+        return deployment
 
-    yield deploy_one
-    for deployment in deployments:
-        deployment.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    with ExitStack() as opened:
+        yield deploy_one

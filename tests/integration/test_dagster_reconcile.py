@@ -7,8 +7,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from integration.commands.office import Office, Service
+from integration.commands.office import Office
 from integration.deployment import Deployment
+from integration.service import Service
 
 from kf2v_pipeline.domain.attempt import State
 from kf2v_pipeline.localserver.fault import Fault
@@ -25,9 +26,8 @@ def office(tmp_path: Path) -> Iterator[Office]:
 
 
 def test_it_takes_in_a_video_that_the_ledger_lost_collects_what_is_finished_and_makes_no_task(
-    deploy: Callable[..., Deployment], office: Office, write_manifest: WriteManifest, tmp_path: Path
+    deploy: Callable[..., Deployment], office: Office, service: Service, write_manifest: WriteManifest, tmp_path: Path
 ) -> None:
-    service = Service(tmp_path / "service")
     manifest = write_manifest("a", "b", "c")
     with service.over() as server:
         deployment = deploy(server, manifest)
@@ -50,9 +50,8 @@ def test_it_takes_in_a_video_that_the_ledger_lost_collects_what_is_finished_and_
 
 
 def test_it_names_each_video_of_a_clip_that_left_the_storage(
-    deploy: Callable[..., Deployment], write_manifest: WriteManifest, tmp_path: Path
+    deploy: Callable[..., Deployment], service: Service, write_manifest: WriteManifest, tmp_path: Path
 ) -> None:
-    service = Service(tmp_path / "service")
     with service.over() as server:
         deployment = deploy(server, write_manifest("a", "b"))
         deployment.run_job("render_batch")
@@ -77,11 +76,11 @@ def test_a_task_that_fails_meanwhile_is_left_to_another_run_whatever_it_would_co
     catalog_name: str,
     deploy: Callable[..., Deployment],
     office: Office,
+    service: Service,
     write_manifest: WriteManifest,
-    tmp_path: Path,
 ) -> None:
-    service, manifest = Service(tmp_path / "service"), write_manifest("a")
-    catalog = tmp_path / "catalog.toml"
+    manifest = write_manifest("a")
+    catalog = office.folder / "catalog.toml"
     catalog.write_text(f'[services.{catalog_name}]\nbase_url = "{service.base_url}"\n')
     options = {"catalog": catalog, "api_key": "sk-key"}
     fault = Fault(on="task", kind="fail", count=1, code="InternalError", message="Try again.")
@@ -100,9 +99,8 @@ def test_a_task_that_fails_meanwhile_is_left_to_another_run_whatever_it_would_co
 
 
 def test_the_open_attempts_of_another_manifest_are_not_its_own(
-    deploy: Callable[..., Deployment], office: Office, write_manifest: WriteManifest, tmp_path: Path
+    deploy: Callable[..., Deployment], office: Office, service: Service, write_manifest: WriteManifest, tmp_path: Path
 ) -> None:
-    service = Service(tmp_path / "service")
     with service.over(pending_s=60) as server:
         other = write_manifest("theirs").rename(tmp_path / "other.csv")
         office.drive_until(office.open(service.base_url, other), State.SUBMITTED)

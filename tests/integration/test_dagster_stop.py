@@ -4,52 +4,36 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
 import pytest
-from integration.commands.office import Service
-from integration.deployment import Deployment
+from integration.deployment import Deployment, run_elsewhere
+from integration.service import Service
+from life import Life
 from waiting import wait_for
 
-TESTS = Path(__file__).parents[1]
 WriteManifest = Callable[..., Path]
-
-RUN = """
-import sys
-from pathlib import Path
-from integration.deployment import Deployment
-from kf2v_pipeline.orchestration.instance import open_instance
-from kf2v_pipeline.settings import Settings
-
-folder, service = Path(sys.argv[1]), sys.argv[2]
-settings = Settings(
-    manifest=str(folder / "manifest.csv"), storage=str(folder / "out"), home=folder / "home", service=service
-)
-with open_instance(settings.dagster_home) as instance:
-    Deployment(instance, settings).run_job("render_batch")
-"""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["stopped", "killed"])
 def test_the_next_run_goes_on_with_the_tasks_of_a_run_that_ended_in_the_middle(
-    number: signal.Signals, deploy: Callable[..., Deployment], write_manifest: WriteManifest, tmp_path: Path
+    number: signal.Signals,
+    deploy: Callable[..., Deployment],
+    service: Service,
+    write_manifest: WriteManifest,
 ) -> None:
-    service = Service(tmp_path / "service")
     with service.over(pending_s=6) as server:
         deployment = deploy(server, write_manifest("a", "b"))
-        environment = {**os.environ, "PYTHONPATH": str(TESTS)}
-        run = subprocess.Popen([sys.executable, "-c", RUN, str(tmp_path), server.base_url], env=environment)
-        wait_for("the run has made its tasks", lambda: run.poll() is not None or len(server.journal()["creates"]) == 2)
-        assert run.poll() is None, "it ended before"
+        run = Life(run_elsewhere, deployment.settings, "render_batch")
+        wait_for("the run has made its tasks", lambda: run.ends_within(0) or len(server.journal()["creates"]) == 2)
+        assert not run.ends_within(0), "it ended before"
         [record] = deployment.instance.get_run_records()
         if number is signal.SIGINT:  # so does the UI: it says what it wants, and interrupts the process
             deployment.instance.report_run_canceling(record.dagster_run)
-        run.send_signal(number)
-        run.wait(timeout=60)
+        os.kill(run.pid, number)
+        assert run.ends_within(60)
         if number is signal.SIGINT:
             [record] = deployment.instance.get_run_records()
             assert record.dagster_run.status is dg.DagsterRunStatus.CANCELED

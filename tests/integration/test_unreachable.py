@@ -8,16 +8,13 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from scenarios import QUICK
+from integration.service import Service
 
 from kf2v_pipeline.domain.attempt import State
 from kf2v_pipeline.domain.policy import Pace, Standing, standing
-from kf2v_pipeline.localserver.embedded import LocalServer
 from kf2v_pipeline.localserver.fault import Fault
-from kf2v_pipeline.localserver.scenario import Scenario
 from kf2v_pipeline.settings import Settings
 from kf2v_pipeline.workflow.intake import take_in_manifest
 from kf2v_pipeline.workflow.outcome import DriveReport, Silence
@@ -34,26 +31,8 @@ OpenProject = Callable[..., Project]
 WriteManifest = Callable[..., Path]
 
 
-class Outage:
-    """A service at one address, there only where it is entered: ``with outage.over(): ...``."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        with LocalServer(folder) as server:
-            self.base_url = server.base_url
-
-    def over(self, **scenario: Any) -> LocalServer:
-        port = int(self.base_url.rpartition(":")[2].partition("/")[0])
-        return LocalServer(self._folder, port=port, scenario=Scenario(**{**QUICK, **scenario}))
-
-
 @pytest.fixture
-def outage(tmp_path: Path) -> Outage:
-    return Outage(tmp_path / "server")
-
-
-@pytest.fixture
-def open_project(tmp_path: Path, outage: Outage) -> Iterator[OpenProject]:
+def open_project(tmp_path: Path, service: Service) -> Iterator[OpenProject]:
     def refuse(_directory: Path) -> str:
         raise AssertionError("these tests start their server themselves")
 
@@ -64,7 +43,7 @@ def open_project(tmp_path: Path, outage: Outage) -> Iterator[OpenProject]:
                 manifest=str(manifest),
                 storage=str(tmp_path / "out"),
                 home=tmp_path / "home",
-                service=outage.base_url,
+                service=service.base_url,
             )
             return opened.enter_context(Project(settings, local_address=refuse, tempo=tempo))
 
@@ -83,7 +62,7 @@ def verdicts(report: DriveReport) -> dict[str, tuple[str, str | None]]:
 
 
 def test_a_service_that_nobody_answers_for_stops_the_lane_and_leaves_its_clips_planned(
-    open_project: OpenProject, write_manifest: WriteManifest, outage: Outage
+    open_project: OpenProject, write_manifest: WriteManifest, service: Service
 ) -> None:
     project = open_project(write_manifest("a", "b"))
 
@@ -91,12 +70,12 @@ def test_a_service_that_nobody_answers_for_stops_the_lane_and_leaves_its_clips_p
 
     assert verdicts(report) == {"a": ("left", "ServiceUnreachable"), "b": ("left", "ServiceUnreachable")}
     assert report.stops == (
-        f"Lane {outage.base_url}/wan2.2-kf2v-flash stopped: no connection could be made for 0.5 s; "
+        f"Lane {service.base_url}/wan2.2-kf2v-flash stopped: no connection could be made for 0.5 s; "
         "check KF2V_SERVICE and the network, and run again.",
     )
     (attempt,) = project.ledger.attempts()
     assert (attempt.state, attempt.error_code) == (State.REFUSED, "NotSent")
-    with outage.over():
+    with service.over():
         assert verdicts(drive(project)) == {"a": ("stored", None), "b": ("stored", None)}
 
 
@@ -113,28 +92,28 @@ def test_a_clip_stays_planned_through_any_number_of_outages(
 
 
 def test_a_service_that_goes_away_keeps_its_task_for_the_next_drive(
-    open_project: OpenProject, write_manifest: WriteManifest, outage: Outage
+    open_project: OpenProject, write_manifest: WriteManifest, service: Service
 ) -> None:
     project = open_project(write_manifest("a"))
-    with outage.over(pending_s=3600):
+    with service.over(pending_s=3600):
         drive(project, seconds=1)
 
     assert verdicts(drive(project)) == {"a": ("left", "ServiceUnreachable")}
 
-    with outage.over() as server:
+    with service.over() as server:
         assert verdicts(drive(project)) == {"a": ("stored", None)}
         assert len(server.journal()["creates"]) == 1
 
 
 def test_an_old_video_that_the_service_refuses_to_be_asked_for_keeps_no_other_clip_from_being_made(
-    open_project: OpenProject, write_manifest: WriteManifest, outage: Outage, tmp_path: Path
+    open_project: OpenProject, write_manifest: WriteManifest, service: Service, tmp_path: Path
 ) -> None:
     project = open_project(write_manifest("a"))
-    with outage.over():
+    with service.over():
         (tmp_path / "out" / drive(project).outcomes["a"].attempt.video_path).unlink()
     write_manifest("a", "b")
 
-    with outage.over(faults=(Fault(on="get", kind="error", match="take 0", status=403, code="AccessDenied"),)):
+    with service.over(faults=(Fault(on="get", kind="error", match="take 0", status=403, code="AccessDenied"),)):
         report = drive(project)
 
     assert verdicts(report) == {"a": ("failed", "VideoMissing"), "b": ("stored", None)}

@@ -7,15 +7,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from integration.commands.office import Office, Service
+from integration.commands.office import Office
 
 
 @pytest.fixture
 def office(tmp_path: Path) -> Iterator[Office]:
     with ExitStack() as opened:
         yield Office(tmp_path, opened)
-
-
-@pytest.fixture
-def service(tmp_path: Path) -> Service:
-    return Service(tmp_path / "service")

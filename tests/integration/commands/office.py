@@ -1,4 +1,4 @@
-"""What the tests of commands share: projects on one folder, drives, and a service that can be started anew."""
+"""What the tests of commands share: projects on one folder, and drives."""
 
 from __future__ import annotations
 
@@ -10,12 +10,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import scenarios
-
 from kf2v_pipeline.domain.attempt import State
 from kf2v_pipeline.domain.policy import Pace
-from kf2v_pipeline.localserver.embedded import LocalServer
-from kf2v_pipeline.localserver.scenario import Scenario
 from kf2v_pipeline.settings import Settings
 from kf2v_pipeline.workflow.intake import take_in_manifest
 from kf2v_pipeline.workflow.outcome import DriveReport, Listener, Silence
@@ -74,19 +70,6 @@ class Office:
     def lose_ledger(self) -> None:
         for path in self.ledger_path.parent.glob("ledger.db*"):
             path.unlink()
-
-
-class Service:
-    """A local server at one address, there only where it is entered: ``with service.over(pending_s=1): ...``."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        with LocalServer(folder) as server:
-            self.base_url = server.base_url
-
-    def over(self, **scenario: Any) -> LocalServer:
-        port = int(self.base_url.rpartition(":")[2].partition("/")[0])
-        return LocalServer(self._folder, port=port, scenario=Scenario(**{**scenarios.QUICK, **scenario}))
 
 
 class Spy(Silence):

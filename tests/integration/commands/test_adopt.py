@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from integration.commands.office import LeapingClock, Office, Service, Spy, copy_ledger, verdicts
+from integration.commands.office import LeapingClock, Office, Spy, copy_ledger, verdicts
+from integration.service import Service
 
 from kf2v_pipeline.domain.attempt import Attempt, State
 from kf2v_pipeline.localserver.fault import Fault

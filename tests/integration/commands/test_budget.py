@@ -7,7 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from integration.commands.office import LeapingClock, Office, Service, verdicts
+from integration.commands.office import LeapingClock, Office, verdicts
+from integration.service import Service
 
 from kf2v_pipeline.domain.policy import Standing
 from kf2v_pipeline.localserver.fault import Fault

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from integration.commands.office import Office, Service, verdicts
+from integration.commands.office import Office, verdicts
+from integration.service import Service
 
 from kf2v_pipeline.domain.attempt import State
 from kf2v_pipeline.errors import SettingsError

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from integration.commands.office import Office, Service
+from integration.commands.office import Office
+from integration.service import Service
 
 from kf2v_pipeline.cli import main
 from kf2v_pipeline.domain.attempt import State

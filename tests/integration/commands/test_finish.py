@@ -10,8 +10,9 @@ from typing import Any
 
 import av
 import pytest
-from integration.commands.office import Office, Service, verdicts
+from integration.commands.office import Office, verdicts
 from integration.commands.test_adopt import reopened
+from integration.service import Service
 
 from kf2v_pipeline.domain.quality import Quality
 from kf2v_pipeline.storage.store import COPY_PREFIX

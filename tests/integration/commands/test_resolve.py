@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from integration.commands.office import LeapingClock, Office, Service, verdicts
+from integration.commands.office import LeapingClock, Office, verdicts
+from integration.service import Service
 
 from kf2v_pipeline.domain.attempt import State
 from kf2v_pipeline.errors import LedgerError, SettingsError

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from integration.commands.office import LeapingClock, Office, Service, Spy, verdicts
+from integration.commands.office import LeapingClock, Office, Spy, verdicts
+from integration.service import Service
 
 from kf2v_pipeline.domain.attempt import Attempt
 from kf2v_pipeline.domain.policy import retry_at

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
-from integration.commands.office import LeapingClock, Office, Service
+from integration.commands.office import LeapingClock, Office
+from integration.service import Service
 from rich.console import Console
 
 from kf2v_pipeline.cli import main

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from integration.commands.office import QUICK, Office, Service, verdicts
+from integration.commands.office import QUICK, Office, verdicts
+from integration.service import Service
 
 from kf2v_pipeline.localserver.embedded import LocalServer
 from kf2v_pipeline.localserver.fault import Fault

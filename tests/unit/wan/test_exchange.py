@@ -4,12 +4,12 @@ Each test has its own server, a few lines on a socket of this machine, which kee
 """
 
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 
 import pytest
+from ports import kept_port
 
 from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.reading import Created
@@ -98,13 +98,6 @@ def creates(make_clip: Callable[..., Clip]) -> Callable[..., Awaitable[Any]]:
 Creates = Callable[..., Awaitable[Any]]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def reset(writer: asyncio.StreamWriter, _: int) -> None:
     writer.transport.abort()
 
@@ -145,11 +138,12 @@ def test_a_create_that_was_written_and_not_answered_is_lost_and_was_written_once
 
 def test_a_refused_connection_means_that_nothing_was_sent(creates: Creates) -> None:
     async def main() -> Any:
-        service = load_catalog().service(f"http://127.0.0.1:{free_port()}/api/v1")
+        service = load_catalog().service(f"http://127.0.0.1:{port}/api/v1")
         async with WanClient(service, None, clock=clock) as client:
             return await creates(client)
 
-    error = asyncio.run(main())
+    with kept_port() as port:
+        error = asyncio.run(main())
     assert isinstance(error, NotSent)
     assert str(error) == "create: no connection could be made"
 
@@ -309,8 +303,9 @@ class TestProxy:
     def test_a_service_on_this_machine_is_not_asked_through_a_proxy(
         self, creates: Creates, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
-        created, _ = talk(sends(http("200 OK", ACCEPTED)), creates)
+        with kept_port() as port:
+            monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
+            created, _ = talk(sends(http("200 OK", ACCEPTED)), creates)
         assert created == Created(task_id="t-1", request_id="r-1")
 
     def test_a_proxy_that_refuses_the_tunnel_was_sent_no_request_and_no_key(

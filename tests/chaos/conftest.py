@@ -1,0 +1,15 @@
+"""Fixtures of the tests that kill processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from chaos.story import make_home
+from quick_dagster import prepared_once  # noqa: F401  a fixture of all tests here
+
+
+@pytest.fixture(scope="session")
+def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which nothing was done yet, to be copied."""
+    return make_home(tmp_path_factory.mktemp("empty") / "home")
