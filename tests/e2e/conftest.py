@@ -71,7 +71,7 @@ def browse(process: play.Browser) -> Callable[[Deployment], Browser]:
 
 @pytest.fixture(scope="module")
 def deploy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Deployment]]:
-    """Makes projects of so many clips; server and web UI are the test's to start, and stop with the module."""
+    """Makes projects of thirty clips; server and web UI are the test's to start, and stop with the module."""
 
     def deploy_one(*, clips: int = 30, **options: Any) -> Deployment:
         folder = tmp_path_factory.mktemp("project")

@@ -13,8 +13,8 @@ BROKEN = {"on": "task", "kind": "fail", "code": "InternalError", "message": "An 
 FAILING = {
     "skyline-pan-1": MODERATED,
     "dune-pull-back-1": BROKEN,
-    "otter-close-up-1": MODERATED,
-    "heron-portrait-1": BROKEN,
+    "otter-close-up-2": MODERATED,
+    "heron-portrait-3": BROKEN,
 }
 
 

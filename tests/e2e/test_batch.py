@@ -1,4 +1,4 @@
-"""A day with a batch, in the UI alone: a dozen clips of which four fail, are tried again, and are looked at."""
+"""A day with a batch, in the UI alone: thirty clips of which four fail, are tried again, and are looked at."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AUTOMATIONS = ("manifest_sensor", "clip_sensor", "nightly")
 @pytest.fixture(scope="module")
 def deployment(deploy: Callable[..., Deployment], browse: Callable[[Deployment], Browser]) -> Deployment:
     """A web UI, and a batch that was launched in it on a service that fails four clips."""
-    deployment = deploy(clips=12, service="url", lag=timedelta(seconds=25))
+    deployment = deploy(service="url", lag=timedelta(seconds=25))
     deployment.serve(faults=faults(deployment.prompts()))
     deployment.open_ui()
     browser = browse(deployment)
@@ -44,7 +44,7 @@ def test_failed_partitions_say_why_and_turn_green_by_the_dialogs_button_at_one_b
 ) -> None:
     prompts = deployment.prompts()
     browser.open_asset("video", "Partitions")
-    browser.wait_for_partitions(materialized=8, failed=4, missing=0)
+    browser.wait_for_partitions(materialized=26, failed=4, missing=0)
     first = deployment.created_tasks()
     assert first == created_tasks(prompts)
 
@@ -59,7 +59,7 @@ def test_failed_partitions_say_why_and_turn_green_by_the_dialogs_button_at_one_b
 
     deployment.serve()  # the service has healed
     browser.materialize_partitions("Failed", photograph="materialize-failed")
-    browser.wait_for_partitions(materialized=12, failed=0)
+    browser.wait_for_partitions(materialized=30, failed=0)
     browser.photograph("all-green")
     assert deployment.created_tasks() - first == Counter({prompts[clip_id]: 1 for clip_id in FAILING})
     assert deployment.billed_tasks() == Counter(prompts.values())
