@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from blank_ledger import write_blank_ledger
 from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
@@ -117,6 +118,7 @@ def deployments(folder: Path, blank: Path | None = None) -> Iterator[Any]:
         blank: An empty instance to begin with; None to make one.
     """
     home = folder / "home"
+    write_blank_ledger(home / "ledger.db")
     if blank is not None:
         shutil.copytree(blank, home / "dagster")
     with open_instance(home / "dagster") as instance:

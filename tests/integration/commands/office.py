@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from blank_ledger import write_blank_ledger
+
 from kf2v_pipeline.domain.attempt import State
 from kf2v_pipeline.domain.policy import Pace
 from kf2v_pipeline.settings import Settings
@@ -31,7 +33,7 @@ class Office:
     def __init__(self, folder: Path, opened: ExitStack) -> None:
         self.folder = folder
         self.storage = folder / "out"
-        self.ledger_path = folder / "home" / "ledger.db"
+        self.ledger_path = write_blank_ledger(folder / "home" / "ledger.db")
         self._opened = opened
 
     def open(self, service: str, manifest: Path, *, tempo: Tempo = QUICK, **settings: Any) -> Project:

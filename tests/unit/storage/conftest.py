@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from blank_ledger import write_blank_ledger
 from unit.storage.made_attempts import NOON
 
 from kf2v_pipeline.storage.ledger import Driver, Ledger
@@ -13,8 +14,8 @@ from kf2v_pipeline.storage.ledger import Driver, Ledger
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    """Where an empty ledger may be made."""
-    return f"sqlite:///{tmp_path / 'ledger.db'}"
+    """Where an empty ledger is."""
+    return f"sqlite:///{write_blank_ledger(tmp_path / 'ledger.db')}"
 
 
 @pytest.fixture

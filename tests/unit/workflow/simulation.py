@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from blank_ledger import write_blank_ledger
 from unit.workflow.simulated_service import SimWan
 from unit.workflow.virtual_loop import Trip, VirtualLoop, run_virtually
 
@@ -82,7 +83,7 @@ class Night:
         self.notices: list[str] = []
         self.listener: Listener = Hearer(self.notices)
         self.unusable: set[str] = set()
-        self.ledger = Ledger.open(f"sqlite:///{folder / 'ledger.db'}")
+        self.ledger = Ledger.open(f"sqlite:///{write_blank_ledger(folder / 'ledger.db')}")
         self.store = Store.open(str(folder / "out"))
         self.clips = [make_clip(number) for number in range(clips)] if isinstance(clips, int) else clips
         self.ledger.want("manifest.csv", self.clips, at=self.wan.now())

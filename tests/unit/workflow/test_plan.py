@@ -12,6 +12,7 @@ from typing import Any
 
 import fsspec
 import pytest
+from blank_ledger import write_blank_ledger
 from PIL import Image
 
 from kf2v_pipeline.domain.clip import Frame
@@ -35,7 +36,7 @@ def picture(shade: int = 0, *, size: tuple[int, int] = (640, 360), mode: str = "
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}") as opened:
+    with Ledger.open(f"sqlite:///{write_blank_ledger(tmp_path / 'ledger.db')}") as opened:
         yield opened
 
 
