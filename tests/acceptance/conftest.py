@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from quick_dagster import prepared_once  # noqa: F401  a fixture of all tests here
 
 from kf2v_pipeline.settings import API_KEY_NAME, PREFIX
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from chaos.story import make_home
-from quick_dagster import prepared_once  # noqa: F401  a fixture of all tests here
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,6 @@ from waiting import wait_for
 
 from kf2v_pipeline.localserver.embedded import LocalServer
 from kf2v_pipeline.localserver.scenario import Scenario
-from kf2v_pipeline.orchestration.instance import DAGSTER_YAML
 from kf2v_pipeline.settings import API_KEY_NAME, PREFIX, Settings
 from kf2v_pipeline.storage.ledger import Ledger
 from kf2v_pipeline.workflow.driver import living_drivers
@@ -172,10 +171,6 @@ class Deployment:
 
     def open_ui(self) -> None:
         """Starts ``kf2v ui``, and waits until it answers and has loaded the project."""
-        dagster_yaml = self.settings.dagster_home / "dagster.yaml"  # a run waits five seconds in the queue otherwise
-        if not dagster_yaml.exists():
-            dagster_yaml.parent.mkdir(parents=True)
-            dagster_yaml.write_text(f"{DAGSTER_YAML}run_queue:\n  dequeue_interval_seconds: 1\n", encoding="utf-8")
         inherited = {n: v for n, v in os.environ.items() if not n.startswith(PREFIX) and n != API_KEY_NAME}
         environment = {
             **inherited,

@@ -14,7 +14,6 @@ import sqlalchemy as sa
 from integration.deployment import Deployment, deployments, make_instance
 from integration.service import Service
 from ports import kept_port
-from quick_dagster import prepared_once  # noqa: F401  a fixture of all tests here
 
 
 @pytest.fixture(scope="session")

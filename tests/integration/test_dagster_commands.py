@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,6 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import PythonFileTarget
 from dagster_webserver.webserver import DagsterWebserver
 from integration.deployment import Deployment
-from scripts import run_script
 from starlette.testclient import TestClient
 
 from kf2v_pipeline.localserver.embedded import LocalServer
@@ -37,9 +38,15 @@ registry_modules = ["kf2v_pipeline"]
 
 def run(*command: str, folder: Path, **variables: str) -> str:
     """What a command of this environment prints, once it has succeeded."""
+    tool = shutil.which(command[0], path=str(Path(sys.executable).parent))
+    assert tool is not None
     own = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, "DAGSTER_"))}
     environment = {**own, "PYTHONPATH": str(folder), "VIRTUAL_ENV": sys.prefix, "COLUMNS": "200", **variables}
-    return run_script(*command, folder=folder, environment=environment)
+    done = subprocess.run(
+        [tool, *command[1:]], cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def test_the_checkout_is_a_project_that_both_of_dagsters_commands_load(tmp_path: Path) -> None:
