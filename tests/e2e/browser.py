@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from playwright.sync_api import Locator, Page, Response, expect
@@ -74,6 +75,14 @@ class Browser:
         dialog.get_by_role("button", name="OK", exact=True).click()
         expect(dialog).to_have_count(0)
 
+    @contextmanager
+    def looking_away(self) -> Iterator[None]:
+        """Shows nothing for a while, and then the page of before: drawing live pages takes what the runs need."""
+        address = self.page.url
+        self.page.goto("about:blank")
+        yield
+        self.page.goto(address)
+
     # What is done.
 
     def launch_job(self, job: str) -> None:
@@ -104,6 +113,7 @@ class Browser:
         if photograph:
             self.photograph(photograph)
         launch.click()
+        expect(dialog).to_have_count(0)
 
     def follow_run(self) -> None:
         """Goes to the run that was just launched, by the message that says so, and waits until it has succeeded."""

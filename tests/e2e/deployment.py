@@ -19,6 +19,7 @@ import httpx
 from PIL import Image, ImageOps
 from waiting import wait_for
 
+from kf2v_pipeline.domain.attempt import State
 from kf2v_pipeline.localserver.embedded import LocalServer
 from kf2v_pipeline.localserver.scenario import Scenario
 from kf2v_pipeline.settings import API_KEY_NAME, PREFIX, Settings
@@ -166,6 +167,11 @@ class Deployment:
         """Tasks that the service made, by prompt."""
         assert self.server
         return Counter(create["prompt"] for create in self.server.journal()["creates"] if create["task_id"])
+
+    def wait_for_stored(self, count: int) -> None:
+        """Waits until so many clips are stored."""
+        with Ledger.open(self.settings.ledger_url) as ledger:
+            wait_for(f"{count} clips are stored", lambda: len(ledger.attempts(states={State.STORED})) == count)
 
     # The web UI.
 

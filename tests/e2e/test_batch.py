@@ -26,6 +26,8 @@ def deployment(deploy: Callable[..., Deployment], browse: Callable[[Deployment],
     deployment.open_ui()
     browser = browse(deployment)
     browser.launch_job("render_batch")
+    with browser.looking_away():
+        deployment.wait_for_stored(26)
     browser.wait_for_run(ends="Failure")
     browser.photograph("failed-run")
     browser.page.close()
@@ -59,6 +61,8 @@ def test_failed_partitions_say_why_and_turn_green_by_the_dialogs_button_at_one_b
 
     deployment.serve()  # the service has healed
     browser.materialize_partitions("Failed", photograph="materialize-failed")
+    with browser.looking_away():
+        deployment.wait_for_stored(30)
     browser.wait_for_partitions(materialized=30, failed=0)
     browser.photograph("all-green")
     assert deployment.created_tasks() - first == Counter({prompts[clip_id]: 1 for clip_id in FAILING})
