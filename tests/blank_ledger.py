@@ -10,7 +10,7 @@ from kf2v_pipeline.storage.ledger import Ledger
 
 
 def write_blank_ledger(path: Path) -> Path:
-    """Writes the file, unless there is one."""
+    """Writes the file, unless there is one; gives its path."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(_blank())

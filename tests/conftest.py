@@ -27,12 +27,12 @@ ROOM_BYTES = 2 * 1024**3
 WriteManifest = Callable[..., Path]
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Lets the tests' folders lie in memory where it has room: else databases wait for the disk half of the time.
 
     ``--basetemp`` wins, and so does this variable of pytest's where it is set.
     """
-    if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM_BYTES:
+    if config.option.basetemp is None and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM_BYTES:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 

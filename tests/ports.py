@@ -1,4 +1,4 @@
-"""Ports of this machine for what is to come: an address at which nobody answers yet."""
+"""Ports for servers that start later."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ nor keeps a ledger. Beside the batch: the same engine without Dagster, and what 
 picture is decoded, and the gallery's pictures are made), since neither of them is Dagster's. Memory is the worker's,
 with as many clips in flight as the quota allows, and with all of them.
 
-All files lie in memory where there is room, the peer's too: what a file takes depends on the disk and its file system.
+All files lie in memory where it has room, the peer's too, or in ``--folder``: what a file takes depends on the disk and
+its file system.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ TASK = {"median_s": 200.0, "sigma": 0.3}
 SPEED = 20.0
 MEMORY = Path("/dev/shm")  # noqa: S108  the folder that is made in it may be entered by its owner only
 ROOM_BYTES = 2 * 1024**3
+"""Several times what 2,000 small films and Dagster's records of them take."""
 CATALOG = """\
 [services.local]
 queries_per_second = 20

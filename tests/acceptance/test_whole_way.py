@@ -109,7 +109,7 @@ class Person:
         return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
     def does_here(self, name: str, *arguments: str | Path) -> Result:
-        """What it ends with here, in this process; it must succeed."""
+        """Runs ``kf2v <name> ...`` in this process, which must succeed; gives what it ended with."""
         done = CliRunner().invoke(main, self.command(name, *arguments)[1:])
         assert done.exit_code == 0, done.output
         return done
@@ -246,7 +246,7 @@ def test_a_second_run_creates_no_task_and_a_changed_prompt_exactly_one(
     assert "All was stored already (2 clips); no task was created." in again.stdout
     assert len(server.journal()["creates"]) == 2
 
-    changed = somebody.does_here("run", write_manifest("a", "b", rows={"b": {"prompt": "Another way"}}), "--json")
+    changed = somebody.does("run", write_manifest("a", "b", rows={"b": {"prompt": "Another way"}}), "--json")
 
     assert report_of(changed)["created_tasks"] == 1
     assert prompts_of(server) == {"A slow pan, take 0": 1, "A slow pan, take 1": 1, "Another way": 1}

@@ -169,9 +169,10 @@ class Deployment:
         return Counter(create["prompt"] for create in self.server.journal()["creates"] if create["task_id"])
 
     def wait_for_stored(self, count: int) -> None:
-        """Waits until so many clips are stored."""
+        """Waits until at least so many videos are stored; the ledger is made by whoever needs it first."""
+        wait_for("there is a ledger", (self.folder / "home" / "ledger.db").exists)
         with Ledger.open(self.settings.ledger_url) as ledger:
-            wait_for(f"{count} clips are stored", lambda: len(ledger.attempts(states={State.STORED})) == count)
+            wait_for(f"{count} videos are stored", lambda: len(ledger.attempts(states={State.STORED})) >= count)
 
     # The web UI.
 

@@ -27,13 +27,16 @@ def test_the_next_run_goes_on_with_the_tasks_of_a_run_that_ended_in_the_middle(
     with service.over(pending_s=6) as server:
         deployment = deploy(server, write_manifest("a", "b"))
         run = Life(run_elsewhere, deployment.settings, "render_batch")
-        wait_for("the run has made its tasks", lambda: run.ends_within(0) or len(server.journal()["creates"]) == 2)
-        assert not run.ends_within(0), "it ended before"
-        [record] = deployment.instance.get_run_records()
-        if number is signal.SIGINT:  # so does the UI: it says what it wants, and interrupts the process
-            deployment.instance.report_run_canceling(record.dagster_run)
-        os.kill(run.pid, number)
-        assert run.ends_within(60)
+        try:
+            wait_for("the run has made its tasks", lambda: run.ends_within(0) or len(server.journal()["creates"]) == 2)
+            assert not run.ends_within(0), "it ended before"
+            [record] = deployment.instance.get_run_records()
+            if number is signal.SIGINT:  # so does the UI: it says what it wants, and interrupts the process
+                deployment.instance.report_run_canceling(record.dagster_run)
+            os.kill(run.pid, number)
+            assert run.ends_within(60)
+        finally:
+            run.kill()
         if number is signal.SIGINT:
             [record] = deployment.instance.get_run_records()
             assert record.dagster_run.status is dg.DagsterRunStatus.CANCELED

@@ -63,7 +63,7 @@ budgets = st.none() | st.sampled_from([Decimal("0.35"), Decimal(2)])
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    """Where an empty ledger may be made."""
+    """Where no ledger is yet: its stories begin with making one."""
     return f"sqlite:///{tmp_path / 'ledger.db'}"
 
 
