@@ -126,9 +126,8 @@ def measure(caller: Callable[[LocalServer, Path], bool], faults: tuple[Fault, ..
         with LocalServer(Path(folder) / "server", scenario=scenario) as server:
             try:
                 delivered = caller(server, Path(folder))
-            except Exception as error:  # noqa: BLE001  # whatever the SDK raises is its outcome
+            except Exception:  # noqa: BLE001  # whatever the SDK raises is its outcome
                 delivered = False
-                _ = error
             tasks = sum(create["task_id"] is not None for create in server.journal()["creates"])
     return f"{tasks} {'delivered' if delivered else 'NOT delivered'}"
 

@@ -191,6 +191,7 @@ def sdk_in_threads(
 ) -> tuple[list[float], list[float]]:
     """The same for a pool of threads, each: call, download, take the next clip. A 429 is tried again a second later."""
     dashscope.base_http_api_url = base_url
+    # The SDK waits by the clock of its module and takes none: it is given the fast one, whose seconds are shorter.
     pause = SimpleNamespace(sleep=lambda length_s: time.sleep(length_s / clock.speed), time=time.time)
     dashscope.client.base_api.time = pause
     frames = {

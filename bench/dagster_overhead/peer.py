@@ -23,7 +23,7 @@ def video(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     with httpx.Client(base_url=f"{SERVICE}/", headers=headers, trust_env=False) as client:
         output = client.post("services/aigc/image2video/video-synthesis", json=body).raise_for_status().json()["output"]
         while output["task_status"] != "SUCCEEDED":
-            time.sleep(POLL_S)
+            time.sleep(POLL_S)  # what is measured polls: this is how a run per clip is written
             output = client.get(f"tasks/{output['task_id']}").raise_for_status().json()["output"]
         film = httpx.get(output["video_url"], trust_env=False).raise_for_status().content
     path = FILMS / f"{context.partition_key}.mp4"

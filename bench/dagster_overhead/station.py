@@ -32,7 +32,7 @@ def wait_for(what: str, condition: Callable[[], T | None], *, every_s: float = 0
     while not (found := condition()):
         if time.monotonic() > ends_at:
             raise TimeoutError(f"waited in vain until {what}")
-        time.sleep(every_s)
+        time.sleep(every_s)  # other processes are waited for, and looking more often would cost what is measured
     return found
 
 
