@@ -11,8 +11,7 @@ nor keeps a ledger. Beside the batch: the same engine without Dagster, and what 
 picture is decoded, and the gallery's pictures are made), since neither of them is Dagster's. Memory is the worker's,
 with as many clips in flight as the quota allows, and with all of them.
 
-All files lie in memory where it has room, the peer's too, or in ``--folder``: what a file takes depends on the disk and
-its file system.
+What a file takes depends on the disk and its file system: ``--folder /dev/shm`` leaves both out, for the peer too.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ import compileall
 import csv
 import os
 import resource
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -49,9 +47,6 @@ HERE = Path(__file__).parent
 LIFTED = {"stand_in": True, "stand_in_px": 64, "submit_rps": 1_000_000, "query_qps": 1_000_000}
 TASK = {"median_s": 200.0, "sigma": 0.3}
 SPEED = 20.0
-MEMORY = Path("/dev/shm")  # noqa: S108  the folder that is made in it may be entered by its owner only
-ROOM_BYTES = 2 * 1024**3
-"""Several times what 2,000 small films and Dagster's records of them take."""
 CATALOG = """\
 [services.local]
 queries_per_second = 20
@@ -79,12 +74,6 @@ class Batch:
     @property
     def all_told_s(self) -> float:
         return self.code_s + self.daemon_s
-
-
-def roomy_folder() -> Path:
-    """Where the files of a measurement go: memory, or the system's temporary folder where that has no room."""
-    is_roomy = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM_BYTES
-    return MEMORY if is_roomy else Path(tempfile.gettempdir())
 
 
 def write_project(folder: Path, *, clips: int, quota: int) -> Settings:
@@ -195,7 +184,7 @@ def main() -> None:
     parser.add_argument("--quota", type=int, default=200, help="tasks in process, and creates a second")
     parser.add_argument("--runs", type=int, default=20, help="runs of the peer")
     parser.add_argument("--plain", type=int, default=200, help="clips of the engine alone")
-    parser.add_argument("--folder", type=Path, default=roomy_folder(), help="where all files go (%(default)s)")
+    parser.add_argument("--folder", type=Path, default=tempfile.gettempdir(), help="where all files go (%(default)s)")
     options = parser.parse_args()
     compileall.compile_dir(sysconfig.get_path("purelib"), quiet=2, workers=0)  # else imports cost twice as much
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
