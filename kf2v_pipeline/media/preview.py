@@ -213,15 +213,22 @@ def _image(picture: av.VideoFrame, shrink: VideoReformatter, *, whole: bool) -> 
 
 
 def _thumbnail(picture: Image.Image, side: int) -> Image.Image:
+    if max(picture.size) <= side:
+        return picture
     small = picture.copy()
     small.thumbnail((side, side), Image.Resampling.LANCZOS)
     return small
 
 
+def _resized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The picture in that size, or itself: Pillow copies one that has the size already."""
+    return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS)
+
+
 def _animated(pictures: Sequence[Image.Image]) -> bytes:
     """A WebP that shows the pictures over and over; a still one where there is but one."""
     buffer = BytesIO()
-    first, *others = (picture.resize(pictures[-1].size) for picture in pictures)
+    first, *others = (_resized(picture, pictures[-1].size) for picture in pictures)
     moving = {"save_all": True, "append_images": others, "duration": LOOP_PICTURE_MS, "loop": 0} if others else {}
     first.save(buffer, "WEBP", quality=_LOOP_QUALITY, method=_LOOP_EFFORT, **moving)
     return buffer.getvalue()
@@ -231,7 +238,7 @@ def _side_by_side(pictures: Sequence[Image.Image], height: int) -> Image.Image:
     width = max(1, round(pictures[0].width * height / pictures[0].height))
     row = Image.new("RGB", (width * len(pictures), height))
     for number, picture in enumerate(pictures):
-        row.paste(picture.resize((width, height), Image.Resampling.LANCZOS), (number * width, 0))
+        row.paste(_resized(picture, (width, height)), (number * width, 0))
     return row
 
 
