@@ -187,12 +187,18 @@ class Store:
             else:
                 self._fs.pipe_file(self._full(path), data, **self._kind(path))
 
-    def put_file(self, local: Path, path: str) -> None:
-        """Puts a copy of a file of this machine in place, whole, over one of the same name."""
+    def put_file(self, local: Path, path: str, *, beside: str | None = None) -> None:
+        """Puts a copy of a file of this machine in place, whole, over one of the same name.
+
+        Args:
+            beside: A file that was put into the same folder lately, and shows what a copy would be like there. Where
+                the file itself is like that, the place becomes its second name: change it no more. None to copy.
+        """
         with self._refusals(path):
             if self._is_local:
                 with _replacing(Path(self._full(path))) as part:
-                    shutil.copyfile(local, part)
+                    if beside is None or not _link(local, part, like=Path(self._full(beside))):
+                        shutil.copyfile(local, part)
             else:
                 self._fs.put_file(str(local), self._full(path))
 
@@ -332,11 +338,34 @@ def _replacing(path: Path, *, lasting: bool = True) -> Iterator[Path]:
         if lasting:
             _sync(part)
         part.replace(path)
+        part.unlink(missing_ok=True)  # still there where both were names of one file
         if lasting:
             _sync(path.parent)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def _link(path: Path, name: Path, *, like: Path) -> bool:
+    """Gives a file a second name, where it is one like another; False where it is not, or where that can't be done.
+
+    Compared is what Linux keeps of a file: disk, owner, group, mode, further rights (POSIX ACLs) and labels (SELinux).
+    """
+    if not hasattr(os, "listxattr"):
+        return False
+    try:
+        if _traits(path) != _traits(like):
+            return False
+        os.link(path, name)
+    except OSError:  # not every file system has attributes and second names, and a disk may be mounted twice
+        return False
+    return True
+
+
+def _traits(path: Path) -> tuple[object, ...]:
+    found = path.stat()
+    attributes = {name: os.getxattr(path, name) for name in os.listxattr(path)}
+    return found.st_dev, found.st_uid, found.st_gid, found.st_mode, attributes
 
 
 def _sync(path: Path) -> None:

@@ -61,7 +61,7 @@ def adopt_videos(project: Project, *, fast: bool = False) -> Adoption:
     videos = {path for path in sizes if PurePosixPath(path).suffix == ".mp4" and not is_cut(path)}
     sidecars = {str(PurePosixPath(path).with_suffix(".json")): path for path in sorted(videos - stored)}
     skipped = {path: "it has no sidecar" for sidecar, path in sidecars.items() if sidecar not in sizes}
-    skipped |= dict.fromkeys(_lone_sidecars(sizes, videos), "its video is gone")
+    skipped |= dict.fromkeys(_lone_sidecars(sizes, videos), "its video is not there")
     found = [sidecar for sidecar in sidecars if sidecar in sizes]
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="adopt") as pool:
         looks = dict(zip(found, pool.map(lambda path: _look(store, path, sizes, fast=fast), found), strict=True))

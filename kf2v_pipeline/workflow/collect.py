@@ -161,12 +161,13 @@ class Collector:
         except ValueError:
             return None
         detail = facts[-1].detail
-        if (
-            told.attempt_id != attempt.attempt_id
-            or self._store.size_bytes(detail["video_path"]) != detail["size_bytes"]
-        ):
-            return None
-        return detail
+        video_at = detail["video_path"]
+        is_there = (
+            told.attempt_id == attempt.attempt_id
+            and self._store.size_bytes(video_at) == detail["size_bytes"]
+            and self._store.sha256(video_at) == detail["sha256"]
+        )
+        return detail if is_there else None
 
     def _film(self, attempt: Attempt) -> Path:
         """Where the attempt's video lies on this machine, once all of it is here, until it is in the store."""
@@ -216,17 +217,20 @@ class Collector:
     def _promote(
         self, film: Path, clip: Clip, attempt: Attempt, request: Mapping[str, Any] | None, pictures: Previews | None
     ) -> None:
-        """Puts a checked video into the store, and then its sidecar and its pictures.
+        """Puts a checked video into the store, its sidecar before it and its pictures after it.
+
+        Whoever finds the sidecar without that very video knows that the video is still to come.
 
         Args:
             attempt: As it is once the video is stored.
             pictures: None where none could be made of it.
         """
         path = video_path(clip.clip_id, clip.fingerprint)
+        beside = sidecar_path(clip.clip_id, clip.fingerprint)
         sidecar = write_sidecar(clip, attempt, request=request)
         with _AT_WORK if self._store.local_path(path) else nullcontext():
-            self._store.put_file(film, path)
-            self._store.write_bytes(sidecar_path(clip.clip_id, clip.fingerprint), sidecar)
+            self._store.write_bytes(beside, sidecar)
+            self._store.put_file(film, path, beside=beside)
             if pictures is not None:
                 with suppress(StorageError):  # the gallery makes missing pictures; the video is what was paid for
                     write_previews(self._store, pictures, clip.clip_id, clip.fingerprint)

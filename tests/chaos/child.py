@@ -116,9 +116,9 @@ class DoomedStore(Store):
 
     doom: Doom
 
-    def put_file(self, local: Path, path: str) -> None:
+    def put_file(self, local: Path, path: str, *, beside: str | None = None) -> None:
         self.doom.strike("before_promote")
-        super().put_file(local, path)
+        super().put_file(local, path, beside=beside)
 
 
 class DoomedClient(WanClient):

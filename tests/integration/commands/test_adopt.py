@@ -143,7 +143,7 @@ def test_files_that_tell_nothing_are_named_with_the_reason(office: Office, proje
     assert skipped == {"a.mp4": "it has no sidecar", "b.json": skipped["b.json"], "copy.json": tells_of}
     assert set(adopt_videos(project).skipped.values()) == {
         "it has no sidecar",
-        "its video is gone",
+        "its video is not there",
         "it is no sidecar of a video, or a damaged one",
         tells_of,
     }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -36,6 +37,60 @@ def test_a_file_of_this_machine_is_put_in_place(store: Store, tmp_path: Path) ->
     store.put_file(local, "videos/a/1.mp4")
     assert store.read_bytes("videos/a/1.mp4") == b"film"
     assert local.exists()
+
+
+def _put_beside(folder: Path, change: Callable[[Path], object]) -> tuple[Path, Path]:
+    """Puts a film beside a sidecar; gives the film, which was changed before, and what lies in the store."""
+    store, film = Store.open(str(folder / "out")), folder / "film.mp4"
+    film.write_bytes(b"film")
+    change(film)
+    store.write_bytes("videos/a/1.json", b"{}")
+    store.put_file(film, "videos/a/1.mp4", beside="videos/a/1.json")
+    return film, folder / "out/videos/a/1.mp4"
+
+
+needs_attributes = pytest.mark.skipif(not hasattr(os, "listxattr"), reason="only Linux shows all that a file is like")
+
+
+@needs_attributes
+def test_a_file_that_nobody_can_tell_from_a_copy_is_not_copied(tmp_path: Path) -> None:
+    film, put = _put_beside(tmp_path, lambda _film: None)
+    assert put.samefile(film)
+
+
+@needs_attributes
+def test_a_file_is_put_over_itself(tmp_path: Path) -> None:
+    """As by whoever tries again after an error that came when all was done."""
+    film, put = _put_beside(tmp_path, lambda _film: None)
+    Store.open(str(tmp_path / "out")).put_file(film, "videos/a/1.mp4", beside="videos/a/1.json")
+    assert put.samefile(film)
+    assert sorted(path.name for path in put.parent.iterdir()) == ["1.json", "1.mp4"]
+
+
+def test_a_file_that_its_owner_alone_may_read_is_copied_to_where_others_may(tmp_path: Path) -> None:
+    film, put = _put_beside(tmp_path, lambda film: film.chmod(0o600))
+    assert not put.samefile(film)
+    assert put.stat().st_mode == put.with_suffix(".json").stat().st_mode
+
+
+@needs_attributes
+def test_a_file_with_a_label_of_its_own_is_copied_without_it(tmp_path: Path) -> None:
+    def label(film: Path) -> None:
+        try:
+            os.setxattr(film, "user.kf2v.label", b"another")
+        except OSError:
+            pytest.skip("this file system keeps no labels")
+
+    film, put = _put_beside(tmp_path, label)
+    assert not put.samefile(film)
+    assert os.listxattr(put) == os.listxattr(put.with_suffix(".json"))
+
+
+def test_a_file_is_copied_where_nothing_lies_beside_its_place(store: Store, tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"film")
+    store.put_file(film, "videos/a/1.mp4", beside="videos/a/1.json")
+    assert store.read_bytes("videos/a/1.mp4") == film.read_bytes() == b"film"
 
 
 def test_a_file_is_at_hand_on_this_machine_and_a_copy_is_gone_afterwards(store: Store, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ ANSWERS = ("no reply", "not sent", "service error")
 OWN: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("create", "list", "get", "upload", "download"), ANSWERS),
     **dict.fromkeys(("create, carried out", "download, half of it here"), ("no reply",)),
-    **dict.fromkeys(("put_file", "write_bytes"), ("storage refuses",)),
+    **dict.fromkeys(("put_file", "put_file, put", "write_bytes"), ("storage refuses",)),
     **dict.fromkeys(("read_clip_frame", "inspect", "promote", "find_stored", "missing"), ()),
 }
 """Every place that a drive waits at, and the faults that are the tool's own way of failing there: they end no drive."""
@@ -85,9 +85,10 @@ class SnaredStore(Store):
 
     snare: Callable[[str], None]
 
-    def put_file(self, local: Path, path: str) -> None:
+    def put_file(self, local: Path, path: str, *, beside: str | None = None) -> None:
         self.snare("put_file")
-        super().put_file(local, path)
+        super().put_file(local, path, beside=beside)
+        self.snare("put_file, put")
 
     def write_bytes(self, path: str, data: bytes, *, lasting: bool = True) -> None:
         self.snare("write_bytes")
