@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cache
 
 import dagster as dg
@@ -13,40 +14,81 @@ from sqlalchemy.pool import QueuePool
 _INDEX = "index"
 """The file in which Dagster keeps what concerns assets, of all runs."""
 
+_HAS_COLUMN = "_has_asset_key_col_on_connection"
+"""Dagster's own question, on which nothing but time depends: a version that has none is asked as it asks itself."""
+
 _BUSY_S = 30.0
 """How long a writer waits for the one before it; Dagster's own figure (1.13)."""
 
 
+Together = Callable[[], AbstractContextManager[None]]
+"""Within such a context events of the run that holds the log are written in one go, where the storage allows it."""
+
+
 @contextmanager
-def event_log_at_hand(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+def event_log_at_hand(instance: dg.DagsterInstance, run_id: str) -> Iterator[Together]:
     """Keeps the event log's two files open while a run writes its events, where it lies in SQLite.
 
     For every event Dagster (1.13) sets up SQLAlchemy three times, opens both files, compiles each statement anew, asks
-    whether there is a table for tags, and closes the files again; and whoever closes a file of SQLite last writes its
-    log back and waits for the disk. That is two thirds of what an event costs. Meanwhile both methods through which its
-    storage connects give connections that stay open, and it asks for a table once; what is written, and when it is
-    safe, remains the same. Dagster's own lock, which lets one thread in at a time, is not taken meanwhile: each thread
-    gets a connection of its own, and SQLite orders the writers. Other storages keep their connections themselves.
+    whether there is a table for tags and a column for times, and closes the files again; and whoever closes a file of
+    SQLite last writes its log back and waits for the disk. That is two thirds of what an event costs. Meanwhile both
+    methods through which its storage connects give connections that stay open, and it asks for a table and a column
+    once; what is written remains the same. Dagster's own lock, which lets one thread in at a time, is not taken
+    meanwhile: each thread gets a connection of its own, and SQLite orders the writers. Other storages keep their
+    connections themselves.
+
+    Yields:
+        What writes several events in one transaction a file. Others who write wait meanwhile: let it be short.
     """
     storage = instance.event_log_storage
     address_of: Callable[[str], str] | None = getattr(storage, "conn_string_for_shard", None)
     if address_of is None or "run_connection" in vars(storage):  # no SQLite in files, or at hand already
-        yield
+        yield nullcontext
         return
     connect_elsewhere = storage.run_connection  # type: ignore[attr-defined]  # every storage on SQL has it
     with ExitStack() as stack:
-        engines = {shard: _open(address_of(shard), stack) for shard in (_INDEX, run_id)}
+        shards = {shard: _Shard(_open(address_of(shard), stack)) for shard in (_INDEX, run_id)}
 
         def run_connection(run_id: str | None = None) -> AbstractContextManager[Connection]:
-            return engines[run_id].begin() if run_id in engines else connect_elsewhere(run_id)
+            return shards[run_id].begin() if run_id in shards else connect_elsewhere(run_id)
+
+        @contextmanager
+        def together() -> Iterator[None]:
+            with shards[_INDEX].together(), shards[run_id].together():  # the run's is safe first, as in Dagster
+                yield
 
         stack.callback(_put_back, storage)
         vars(storage).update(
             run_connection=run_connection,
-            index_connection=engines[_INDEX].begin,
+            index_connection=shards[_INDEX].begin,
             has_table=cache(storage.has_table),  # type: ignore[attr-defined]  # every storage on SQL has it
         )
-        yield
+        if has_column := getattr(storage, _HAS_COLUMN, None):
+            vars(storage)[_HAS_COLUMN] = _once(has_column)
+        yield together
+
+
+class _Shard:
+    """One of the log's files: each transaction by itself, or several of one thread in one."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._open = threading.local()
+
+    def begin(self) -> AbstractContextManager[Connection]:
+        """A connection in a transaction: one that is open in this thread, or else one that ends with the context."""
+        connection: Connection | None = getattr(self._open, "connection", None)
+        return self._engine.begin() if connection is None else nullcontext(connection)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Meanwhile all of this thread's transactions are one; not within another such context."""
+        with self._engine.begin() as connection:
+            self._open.connection = connection
+            try:
+                yield
+            finally:
+                self._open.connection = None
 
 
 def _open(address: str, stack: ExitStack) -> Engine:
@@ -57,7 +99,19 @@ def _open(address: str, stack: ExitStack) -> Engine:
     return engine
 
 
+def _once(ask: Callable[[Connection, str], bool]) -> Callable[[Connection, str], bool]:
+    """Asks for a column by whichever connection is there first, and remembers the answer."""
+    known: dict[str, bool] = {}
+
+    def answer(connection: Connection, name: str) -> bool:
+        if name not in known:
+            known[name] = ask(connection, name)
+        return known[name]
+
+    return answer
+
+
 def _put_back(storage: object) -> None:
     """Lets the storage's own methods be seen again."""
-    for name in ("run_connection", "index_connection", "has_table"):
+    for name in ("run_connection", "index_connection", "has_table", _HAS_COLUMN):
         vars(storage).pop(name, None)

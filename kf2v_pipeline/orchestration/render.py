@@ -103,7 +103,7 @@ def build_render_ops(names: Names) -> RenderOps:
         name=names.of("drive"),
         out=names.handed_on,
         required_resource_keys={names.of("kf2v_project"), names.of("kf2v_listener")},
-        description="Submits, looks and collects, all lanes side by side; each stored clip is materialized at once.",
+        description="Submits, looks and collects, all lanes side by side; tells of a stored clip within a second.",
     )
     def drive(context: dg.OpExecutionContext, batch: dict[str, Any]) -> list[dict[str, Any]]:
         return drive_clips(context, names, batch)
@@ -145,7 +145,7 @@ def drive_clips(
     without = _without(project, clips, batch)
     engine = project.engine(clips, storyteller, run_id=context.run_id, buys=buys, without=without)
     try:
-        with event_log_at_hand(context.instance, context.run_id):
+        with event_log_at_hand(context.instance, context.run_id) as together, storyteller.telling(together):
             report = run_interruptibly(engine.drive(clips, asked=asked, until=until))
     except KeyboardInterrupt:
         context.log.warning(_farewell(project, clips))

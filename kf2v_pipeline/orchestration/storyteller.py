@@ -1,12 +1,14 @@
 """Tells Dagster how a drive goes, while it goes on. What is told of a clip is said in ``events``."""
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 
 import dagster as dg
 
 from kf2v_pipeline.domain.attempt import Attempt, State
-from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.quality import Quality, flaws
+from kf2v_pipeline.orchestration.event_log import Together
 from kf2v_pipeline.orchestration.events import failed_event, flaw_event, log_check, report_planned, stored_event
 from kf2v_pipeline.orchestration.names import Names
 from kf2v_pipeline.orchestration.stop import Stop, as_tag
@@ -15,9 +17,15 @@ from kf2v_pipeline.words import counted
 from kf2v_pipeline.workflow.outcome import Listener, Outcome, Verdict
 from kf2v_pipeline.workflow.project import Project
 
+TOLD_WITHIN_S = 1.0
+"""How long an ended clip waits to be told: what ends meanwhile is told with it, in a third less time."""
+
+TOLD_AT_ONCE = 50
+"""Clips that are told in one go: the drive waits meanwhile, and so does whoever else writes events."""
+
 
 class Storyteller:
-    """Tells Dagster of each clip's end as it comes, and passes everything on to whoever else listens.
+    """Tells Dagster of each clip's end within a second, and passes everything on to whoever else listens.
 
     Attributes:
         is_asset_run: Whether Dagster has planned the run's partitions itself.
@@ -40,6 +48,9 @@ class Storyteller:
         # Whoever chooses partitions asks for all of them: each that fails is news.
         self._told_failures = {} if self.is_asset_run else told_failures(context.instance, names)
         self._stops: dict[str, Stop] = {}
+        self._untold: list[Outcome] = []
+        self._together: Together = nullcontext
+        self._trouble: Exception | None = None
         self._measures = project.settings.quality
 
     def begun(self, clips: int) -> None:
@@ -47,25 +58,37 @@ class Storyteller:
         self._context.log.info(f"To be seen stored: {counted(clips, 'clip')}.")
         self._listener.begun(clips)
 
+    @contextmanager
+    def telling(self, together: Together) -> Iterator[None]:
+        """For as long as clips end. At its end all of them are told; after an error, those that are told in one go.
+
+        Args:
+            together: Within such a context several events are written in one go.
+        """
+        self._together = together
+        try:
+            yield
+        except BaseException:
+            with suppress(Exception):  # the next run tells what this one did not
+                self._tell()
+            raise
+        while self._untold:
+            self._tell()
+
     def moved(self, clip_id: str, state: State) -> None:
         """Passed on; Dagster is not told of each move."""
+        self._check()
         self._listener.moved(clip_id, state)
 
     def ended(self, outcome: Outcome) -> None:
-        """A stored clip is a materialization, a failed one an observation and a red partition."""
-        clip = outcome.clip
-        # In a run that asks for the partition it is told again, else only what Dagster does not know yet.
-        is_news = self.is_asset_run or not self._told.is_told(clip)
-        if outcome.verdict is Verdict.STORED or (outcome.verdict is Verdict.ALREADY_STORED and is_news):
-            assert outcome.attempt is not None  # noqa: S101  # a stored clip has an attempt; this tells the type checker
-            # What this drive stored is measured only where films are; what was stored before, it must ask for.
-            is_measured = self._measures or outcome.verdict is not Verdict.STORED
-            self._tell_stored(clip, outcome.attempt, is_measured=is_measured)
-        elif outcome.verdict is Verdict.FAILED and self._is_news(outcome):
-            self.failed.append(outcome)
-            if not self.is_asset_run:
-                report_planned(self._context, self._names, clip.clip_id)
-            self._context.log_event(failed_event(self._names, outcome))
+        """A stored clip is a materialization, a failed one an observation and a red partition: soon."""
+        self._check()
+        if self._is_to_be_told(outcome):
+            if outcome.verdict is Verdict.FAILED:
+                self.failed.append(outcome)
+            self._untold.append(outcome)
+            if len(self._untold) == 1:
+                asyncio.get_running_loop().call_later(TOLD_WITHIN_S, self._tell_soon)
         self._listener.ended(outcome)
 
     def noticed(self, sentence: str) -> None:
@@ -80,18 +103,59 @@ class Storyteller:
         self._context.instance.add_run_tags(self._context.run_id, as_tag(self._stops, self._context.run_id))
         self._listener.stopped(lane, code, is_left=is_left)
 
+    def _is_to_be_told(self, outcome: Outcome) -> bool:
+        if outcome.verdict is Verdict.ALREADY_STORED:
+            # In a run that asks for the partition it is told again, else only what Dagster does not know yet.
+            return self.is_asset_run or not self._told.is_told(outcome.clip)
+        return outcome.verdict is Verdict.STORED or (outcome.verdict is Verdict.FAILED and self._is_news(outcome))
+
     def _is_news(self, outcome: Outcome) -> bool:
         """Each night finds the clips that failed for good before; that is told once, and turns one run red."""
         if outcome.attempt is None or outcome.clip.clip_id in self._asked:
             return True
         return self._told_failures.get(outcome.clip.clip_id) != outcome.attempt.attempt_id
 
-    def _tell_stored(self, clip: Clip, attempt: Attempt, *, is_measured: bool) -> None:
+    def _check(self) -> None:
+        """Lets whoever drives know that Dagster could not be told."""
+        if self._trouble is not None:
+            raise self._trouble
+
+    def _tell_soon(self) -> None:
+        """Tells some, and comes back for the others; nobody waits for it, so that an error waits for the next word."""
+        try:
+            self._tell()
+        except Exception as error:  # noqa: BLE001  # whatever it is, it ends the drive
+            self._trouble = error
+            return
+        if self._untold:
+            asyncio.get_running_loop().call_soon(self._tell_soon)
+
+    def _tell(self) -> None:
+        some = self._untold[:TOLD_AT_ONCE]
+        ends = [self._end_of(outcome) for outcome in some]  # before the log is locked for all others
+        with self._together():
+            for outcome, (event, checks) in zip(some, ends, strict=True):
+                if outcome.verdict is Verdict.FAILED and not self.is_asset_run:
+                    report_planned(self._context, self._names, outcome.clip.clip_id)
+                self._context.log_event(event)
+                for check in checks:
+                    log_check(self._context, check)
+        del self._untold[: len(some)]
+
+    def _end_of(
+        self, outcome: Outcome
+    ) -> tuple[dg.AssetMaterialization | dg.AssetObservation, list[dg.AssetCheckEvaluation]]:
+        """What a clip's end looks like, and the checks that its film did not pass."""
+        clip, attempt = outcome.clip, outcome.attempt
+        if outcome.verdict is Verdict.FAILED:
+            return failed_event(self._names, outcome), []
+        assert attempt is not None  # noqa: S101  # a stored clip has an attempt; this tells the type checker
+        # What this drive stored is measured only where films are; what was stored before, it must ask for.
+        is_measured = self._measures or outcome.verdict is not Verdict.STORED
         quality = quality_of(self._project, attempt) if is_measured else None
         store, told = self._project.store, self._told
-        self._context.log_event(stored_event(self._names, clip, attempt, store=store, told=told, quality=quality))
-        for flaw in flaws(quality) if quality else ():
-            log_check(self._context, flaw_event(self._names, clip, flaw))
+        stored = stored_event(self._names, clip, attempt, store=store, told=told, quality=quality)
+        return stored, [flaw_event(self._names, clip, flaw) for flaw in flaws(quality)] if quality else []
 
 
 def quality_of(project: Project, attempt: Attempt) -> Quality | None:

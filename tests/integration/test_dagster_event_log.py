@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
 import dagster as dg
 import pytest
@@ -87,6 +89,69 @@ def test_what_is_told_meanwhile_is_there_for_others_at_once(tmp_path: Path) -> N
     assert seen == [("fox",), ("owl", "fox")]
 
 
+def test_events_that_are_written_together_are_there_for_others_when_all_are(tmp_path: Path) -> None:
+    seen: list[tuple[str, ...]] = []
+
+    def work(context: dg.OpExecutionContext) -> None:
+        def look() -> None:
+            asset_events = other.fetch_materializations(VIDEO, limit=5).records
+            run_events = other.all_logs(context.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+            assert len(asset_events) == len(run_events)
+            seen.append(tuple(str(record.partition_key) for record in asset_events))
+
+        with (
+            open_instance(tmp_path) as other,
+            event_log_at_hand(context.instance, context.run_id) as together,
+        ):
+            with together():
+                for clip_id in ("fox", "owl"):
+                    context.log_event(dg.AssetMaterialization(VIDEO, partition=clip_id))
+                    look()
+            look()
+            context.log_event(dg.AssetMaterialization(VIDEO, partition="elk"))
+            look()
+
+    with open_instance(tmp_path) as instance:
+        assert run_op(instance, work).is_success
+    assert seen == [(), (), ("owl", "fox"), ("elk", "owl", "fox")]
+
+
+def test_an_error_among_events_that_are_written_together_leaves_none_of_them(tmp_path: Path) -> None:
+    with open_instance(tmp_path) as instance:
+
+        def work(context: dg.OpExecutionContext) -> None:
+            with event_log_at_hand(context.instance, context.run_id) as together:
+                with suppress(ZeroDivisionError), together():
+                    context.log_event(dg.AssetMaterialization(VIDEO, partition="fox"))
+                    raise ZeroDivisionError
+                context.log_event(dg.AssetMaterialization(VIDEO, partition="owl"))
+
+        run = run_op(instance, work)
+        assert run.is_success
+        told = instance.fetch_materializations(VIDEO, limit=5).records
+        assert [record.partition_key for record in told] == ["owl"]
+        assert len(instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)) == 1
+
+
+def test_another_thread_has_no_part_in_what_is_written_together(tmp_path: Path) -> None:
+    seen = []
+    with open_instance(tmp_path) as instance:
+
+        def work(context: dg.OpExecutionContext) -> None:
+            def look() -> None:
+                seen.append(len(context.instance.fetch_materializations(VIDEO, limit=5).records))
+
+            with event_log_at_hand(context.instance, context.run_id) as together, together():
+                context.log_event(dg.AssetMaterialization(VIDEO, partition="fox"))
+                look()
+                other = Thread(target=look)
+                other.start()
+                other.join()
+
+        assert run_op(instance, work).is_success
+    assert seen == [1, 0]
+
+
 def test_events_of_other_runs_are_read_as_ever_meanwhile(tmp_path: Path) -> None:
     found: list[int] = []
 
@@ -137,7 +202,7 @@ def test_an_event_log_in_memory_is_left_alone() -> None:
     with dg.DagsterInstance.ephemeral() as instance:
 
         def work(context: dg.OpExecutionContext) -> None:
-            with event_log_at_hand(context.instance, context.run_id):
+            with event_log_at_hand(context.instance, context.run_id) as together, together():
                 context.log_event(dg.AssetMaterialization(VIDEO))
 
         run_op(instance, work)
