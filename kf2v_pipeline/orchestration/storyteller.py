@@ -14,6 +14,7 @@ from kf2v_pipeline.orchestration.names import Names
 from kf2v_pipeline.orchestration.stop import Stop, as_tag
 from kf2v_pipeline.orchestration.told import Told, told_failures
 from kf2v_pipeline.words import counted
+from kf2v_pipeline.workflow.finish import measured_of
 from kf2v_pipeline.workflow.outcome import Listener, Outcome, Verdict
 from kf2v_pipeline.workflow.project import Project
 
@@ -132,7 +133,15 @@ class Storyteller:
 
     def _tell(self) -> None:
         some = self._untold[:TOLD_AT_ONCE]
-        ends = [self._end_of(outcome) for outcome in some]  # before the log is locked for all others
+        # What this drive stored is measured only where films are; what was stored before, it must ask for.
+        attempts = {
+            outcome.clip.clip_id: outcome.attempt
+            for outcome in some
+            if outcome.attempt and (self._measures or outcome.verdict is not Verdict.STORED)
+        }
+        measured = measured_of(self._project.ledger, attempts) if attempts else {}
+        # Before the log is locked for all others.
+        ends = [self._end_of(outcome, measured.get(outcome.clip.clip_id)) for outcome in some]
         with self._together():
             for outcome, (event, checks) in zip(some, ends, strict=True):
                 if outcome.verdict is Verdict.FAILED and not self.is_asset_run:
@@ -143,16 +152,13 @@ class Storyteller:
         del self._untold[: len(some)]
 
     def _end_of(
-        self, outcome: Outcome
+        self, outcome: Outcome, quality: Quality | None
     ) -> tuple[dg.AssetMaterialization | dg.AssetObservation, list[dg.AssetCheckEvaluation]]:
         """What a clip's end looks like, and the checks that its film did not pass."""
         clip, attempt = outcome.clip, outcome.attempt
         if outcome.verdict is Verdict.FAILED:
             return failed_event(self._names, outcome), []
         assert attempt is not None  # noqa: S101  # a stored clip has an attempt; this tells the type checker
-        # What this drive stored is measured only where films are; what was stored before, it must ask for.
-        is_measured = self._measures or outcome.verdict is not Verdict.STORED
-        quality = quality_of(self._project, attempt) if is_measured else None
         store, told = self._project.store, self._told
         stored = stored_event(self._names, clip, attempt, store=store, told=told, quality=quality)
         return stored, [flaw_event(self._names, clip, flaw) for flaw in flaws(quality)] if quality else []

@@ -199,6 +199,7 @@ class Store:
                 with _replacing(Path(self._full(path))) as part:
                     if beside is None or not _link(local, part, like=Path(self._full(beside))):
                         shutil.copyfile(local, part)
+                part.unlink(missing_ok=True)  # still there where it and the place were names of one file
             else:
                 self._fs.put_file(str(local), self._full(path))
 
@@ -338,7 +339,6 @@ def _replacing(path: Path, *, lasting: bool = True) -> Iterator[Path]:
         if lasting:
             _sync(part)
         part.replace(path)
-        part.unlink(missing_ok=True)  # still there where both were names of one file
         if lasting:
             _sync(path.parent)
     except BaseException:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import dagster as dg
 import pytest
@@ -74,11 +74,9 @@ class Together:
         yield
 
 
-@contextmanager
-def refuse() -> Iterator[None]:
+def refuse() -> NoReturn:
     """Dagster's storage is out of reach."""
     raise sqlite3.OperationalError("database is locked")
-    yield
 
 
 def test_what_ends_within_a_second_is_told_then_while_the_drive_goes_on(deployment: Deployment) -> None:
