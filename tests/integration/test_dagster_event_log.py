@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
+from datetime import datetime, timezone
 from pathlib import Path
 from threading import Thread
 
@@ -150,6 +152,56 @@ def test_another_thread_has_no_part_in_what_is_written_together(tmp_path: Path) 
 
         assert run_op(instance, work).is_success
     assert seen == [1, 0]
+
+
+@pytest.mark.parametrize("kinds", ["mm", "mo", "om", "mom", "omo"])
+def test_what_dagster_keeps_of_an_asset_is_the_last_that_was_written_together(tmp_path: Path, kinds: str) -> None:
+    """Its own rows are compared: which event it shows as the newest, and when the asset was last heard of."""
+    events = {"m": dg.AssetMaterialization, "o": dg.AssetObservation}
+
+    def work(context: dg.OpExecutionContext) -> None:
+        with event_log_at_hand(context.instance, context.run_id) as together, together():
+            for number, kind in enumerate(kinds):
+                for asset in ("video", "frame"):
+                    context.log_event(events[kind](asset, partition=f"{asset}-{number}"))
+
+    with open_instance(tmp_path) as instance:
+        run = run_op(instance, work)
+        logs = [entry for entry in instance.all_logs(run.run_id) if entry.is_dagster_event]
+        for asset in ("video", "frame"):
+            key = dg.AssetKey(asset)
+            entry = instance.get_asset_records([key])[0].asset_entry
+            shown = entry.last_materialization_record
+            assert shown is not None
+            assert shown == instance.fetch_materializations(key, limit=1).records[0]
+            assert shown.partition_key == f"{asset}-{kinds.rindex('m')}"
+            assert entry.last_run_id == run.run_id
+            heard_at = max(log.timestamp for log in logs if log.get_dagster_event().asset_key == key)
+            index = instance.event_log_storage.path_for_shard("index")  # type: ignore[attr-defined]  # a file's
+            with closing(sqlite3.connect(index)) as file:
+                (kept,) = file.execute(
+                    "SELECT last_materialization_timestamp FROM asset_keys WHERE asset_key = ?", [key.to_string()]
+                ).fetchone()
+            kept_at = datetime.fromisoformat(kept).replace(tzinfo=timezone.utc)
+            assert kept_at.timestamp() == pytest.approx(heard_at, abs=1e-5)
+
+
+def test_an_error_among_events_that_are_written_together_leaves_what_was_kept_of_the_asset(tmp_path: Path) -> None:
+    with open_instance(tmp_path) as instance:
+
+        def work(context: dg.OpExecutionContext) -> None:
+            context.log_event(dg.AssetMaterialization(VIDEO, partition="fox"))
+            with event_log_at_hand(context.instance, context.run_id) as together:
+                with suppress(ZeroDivisionError), together():
+                    context.log_event(dg.AssetMaterialization(VIDEO, partition="owl"))
+                    raise ZeroDivisionError
+                with together():
+                    context.log_event(dg.AssetObservation(VIDEO, partition="elk"))
+
+        assert run_op(instance, work).is_success
+        shown = instance.get_asset_records([VIDEO])[0].asset_entry.last_materialization_record
+        assert shown is not None
+        assert shown.partition_key == "fox"
 
 
 def test_events_of_other_runs_are_read_as_ever_meanwhile(tmp_path: Path) -> None:
