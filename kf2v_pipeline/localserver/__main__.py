@@ -8,8 +8,9 @@ import sys
 import textwrap
 from pathlib import Path
 
+from .place import ServerError
 from .scenario import Scenario, ScenarioError
-from .server import NOT_IMITATED, Server, ServerError
+from .server import NOT_IMITATED, Server
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-import json
 import os
 import socket
 import time
@@ -25,6 +24,7 @@ from .clock import Clock
 from .files import file_routes
 from .lock import FileLock, LockTaken
 from .openapi import describe
+from .place import LIFE_LOCK, START_LOCK, ServerError, make_directory, read_record, write_record
 from .refusal import NO_SUCH_PATH
 from .routes import BASE, api_routes
 from .scenario import Scenario
@@ -49,17 +49,6 @@ WATCH_S = 0.5
 """How often it is looked whether the server is idle."""
 
 SETTLE_S = 0.02
-
-_RECORD = "server.json"
-LIFE_LOCK = "server.lock"
-"""A server of this directory holds it as long as it lives."""
-
-START_LOCK = "start.lock"
-"""Whoever starts or stops a server of this directory holds it."""
-
-
-class ServerError(Exception):
-    """The local server can't start or can't be reached. Its text is one sentence for a person."""
 
 
 class _Uvicorn(uvicorn.Server):
@@ -157,7 +146,7 @@ class Server:
             self._uvicorn.should_exit = True
 
     def _tell(self, record: dict[str, Any]) -> None:
-        _write_record(self.directory, record)
+        write_record(self.directory, record)
         self._record = record
         self._on_ready()
 
@@ -249,33 +238,6 @@ class Server:
             Route("/_server/settled", settled),
             Route("/_server/stop", stop, methods=["POST"]),
         ]
-
-
-def make_directory(directory: Path) -> None:
-    """Make sure that it exists.
-
-    Raises:
-        ServerError: It can't be made.
-    """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ServerError(f"The directory {directory} can't be used: {error.strerror}.") from error
-
-
-def read_record(directory: Path) -> dict[str, Any] | None:
-    """What the directory's last server wrote of itself; None if none did."""
-    try:
-        record = json.loads((directory / _RECORD).read_text(encoding="utf-8"))
-        return record if isinstance(record, dict) and isinstance(record.get("port"), int) else None
-    except (OSError, ValueError):
-        return None
-
-
-def _write_record(directory: Path, record: dict[str, Any]) -> None:
-    part_path = directory / f"{_RECORD}.part"
-    part_path.write_text(json.dumps(record), encoding="utf-8")
-    part_path.replace(directory / _RECORD)
 
 
 def _listen(host: str, port: int) -> socket.socket:

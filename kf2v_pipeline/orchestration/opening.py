@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from kf2v_pipeline.errors import Kf2vError
-from kf2v_pipeline.localserver.embedded import ensure_server
-from kf2v_pipeline.localserver.server import ServerError
+from kf2v_pipeline.localserver.place import ServerError
+from kf2v_pipeline.localserver.process import ensure_server
 from kf2v_pipeline.settings import Settings
 from kf2v_pipeline.workflow.project import Project
 

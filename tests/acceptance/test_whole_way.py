@@ -27,7 +27,8 @@ from waiting import wait_for
 
 from kf2v_pipeline.cli import main
 from kf2v_pipeline.domain.geometry import output_size
-from kf2v_pipeline.localserver.embedded import LocalServer, stop_server
+from kf2v_pipeline.localserver.embedded import LocalServer
+from kf2v_pipeline.localserver.process import stop_server
 from kf2v_pipeline.localserver.scenario import Duration
 
 KF2V = Path(sys.executable).with_name("kf2v")

@@ -54,3 +54,10 @@ atexit.register(lambda: print("imported:", *sorted({set(SLOW_TO_IMPORT)} & set(s
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stderr == "imported:\n"
+
+
+def test_what_dagster_loads_imports_no_web_server() -> None:
+    """Each run, and each start of a code server, loads it; the local server is a process of its own."""
+    program = "import kf2v_pipeline.orchestration.definitions, sys; print(*{'starlette', 'uvicorn'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "\n"

@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from kf2v_pipeline.localserver.clock import ScriptedClock
 from kf2v_pipeline.localserver.embedded import LocalServer
 from kf2v_pipeline.localserver.fault import Fault
+from kf2v_pipeline.localserver.place import ServerError
 from kf2v_pipeline.localserver.render import output_size
 from kf2v_pipeline.localserver.scenario import Duration, Scenario
-from kf2v_pipeline.localserver.server import Server, ServerError
+from kf2v_pipeline.localserver.server import Server
 
 Serve = Callable[..., Any]
 

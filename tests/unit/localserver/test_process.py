@@ -14,12 +14,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from kf2v_pipeline.localserver.embedded import ensure_server, stop_server
 from kf2v_pipeline.localserver.lock import FileLock
-from kf2v_pipeline.localserver.server import ServerError, read_record
+from kf2v_pipeline.localserver.place import ServerError, read_record
+from kf2v_pipeline.localserver.process import ensure_server, stop_server
 
 START = (
-    "import sys; from pathlib import Path; from kf2v_pipeline.localserver.embedded import ensure_server; "
+    "import sys; from pathlib import Path; from kf2v_pipeline.localserver.process import ensure_server; "
     "print(ensure_server(Path(sys.argv[1])))"
 )
 
