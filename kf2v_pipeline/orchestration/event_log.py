@@ -17,15 +17,14 @@ _INDEX = "index"
 _HAS_COLUMN = "_has_asset_key_col_on_connection"
 """Dagster's own question, on which nothing but time depends: a version that has none is asked as it asks itself."""
 
-_KEEP_ENTRY = "_store_asset_event"
-"""Dagster's own way to keep what is last known of an asset as a whole; a version that has none does so in its way."""
+_KEEP_ROW = "_store_asset_event"
+"""Dagster's own way to keep an asset's row up to date (1.13); a version that has none does so in its way."""
 
 _BUSY_S = 30.0
 """How long a writer waits for the one before it; Dagster's own figure (1.13)."""
 
-
-KeepEntry = Callable[[Connection, dg.EventLogEntry, int], None]
-LastEvents = dict[tuple[dg.AssetKey | None, dg.DagsterEventType], tuple[dg.EventLogEntry, int]]
+_KeepRow = Callable[[Connection, dg.EventLogEntry, int], None]
+_Last = dict[tuple[dg.AssetKey | None, dg.DagsterEventType], tuple[dg.EventLogEntry, int]]
 
 Together = Callable[[], AbstractContextManager[None]]
 """Within such a context events of the run that holds the log are written in one go, where the storage allows it."""
@@ -39,8 +38,8 @@ def event_log_at_hand(instance: dg.DagsterInstance, run_id: str) -> Iterator[Tog
     whether there is a table for tags and a column for times, and closes the files again; and whoever closes a file of
     SQLite last writes its log back and waits for the disk. That is two thirds of what an event costs. Meanwhile both
     methods through which its storage connects give connections that stay open, and it asks for a table and a column
-    once. Where several events are written together, what Dagster keeps of an asset as a whole, which each of them would
-    overwrite with itself, is written once. What is there in the end remains the same. Dagster's own lock, which lets
+    once. An asset's row, which each event overwrites with itself, is written once for several events that are written
+    together. What is there in the end remains the same. Dagster's own lock, which lets
     one thread in at a time, is not taken meanwhile: each thread gets a connection of its own, and SQLite orders the
     writers. Other storages keep their connections themselves.
 
@@ -59,12 +58,16 @@ def event_log_at_hand(instance: dg.DagsterInstance, run_id: str) -> Iterator[Tog
         def run_connection(run_id: str | None = None) -> AbstractContextManager[Connection]:
             return shards[run_id].begin() if run_id in shards else connect_elsewhere(run_id)
 
-        entries = _Entries(getattr(storage, _KEEP_ENTRY, _keep_nothing))
+        rows = _AssetRows(keep) if (keep := getattr(storage, _KEEP_ROW, None)) else None
 
         @contextmanager
         def together() -> Iterator[None]:
             # The run's is safe first, as in Dagster.
-            with shards[_INDEX].together() as index, shards[run_id].together(), entries.together(index):
+            with (
+                shards[_INDEX].together() as index,
+                shards[run_id].together(),
+                rows.together(index) if rows else nullcontext(),
+            ):
                 yield
 
         stack.callback(_put_back, storage)
@@ -73,9 +76,10 @@ def event_log_at_hand(instance: dg.DagsterInstance, run_id: str) -> Iterator[Tog
             index_connection=shards[_INDEX].begin,
             has_table=cache(storage.has_table),  # type: ignore[attr-defined]  # every storage on SQL has it
         )
-        vars(storage)[_KEEP_ENTRY] = entries.keep
         if has_column := getattr(storage, _HAS_COLUMN, None):
             vars(storage)[_HAS_COLUMN] = _once(has_column)
+        if rows:
+            vars(storage)[_KEEP_ROW] = rows.keep
         yield together
 
 
@@ -95,23 +99,23 @@ class _Shard:
     def together(self) -> Iterator[Connection]:
         """Meanwhile all of this thread's transactions are one; not within another such context."""
         with self._engine.begin() as connection:
-            self._open.connection = connection
             try:
+                self._open.connection = connection
                 yield connection
             finally:
                 self._open.connection = None
 
 
-class _Entries:
-    """What Dagster keeps of each asset as a whole: of events that are written together, the last one of a type."""
+class _AssetRows:
+    """Dagster's row of each asset: of events that are written together, the last one of each type goes into it."""
 
-    def __init__(self, keep: KeepEntry) -> None:
+    def __init__(self, keep: _KeepRow) -> None:
         self._keep = keep
         self._held = threading.local()
 
     def keep(self, connection: Connection, event: dg.EventLogEntry, event_id: int) -> None:
         """Takes Dagster's place: at once, or at the end of what this thread writes together."""
-        last: LastEvents | None = getattr(self._held, "last", None)
+        last: _Last | None = getattr(self._held, "last", None)
         if last is None:
             self._keep(connection, event, event_id)
             return
@@ -122,18 +126,14 @@ class _Entries:
     @contextmanager
     def together(self, connection: Connection) -> Iterator[None]:
         """Meanwhile this thread's are held back; not within another such context."""
-        last: LastEvents = {}
-        self._held.last = last
+        last: _Last = {}
         try:
+            self._held.last = last
             yield
         finally:
             self._held.last = None
         for event, event_id in last.values():
             self._keep(connection, event, event_id)
-
-
-def _keep_nothing(connection: Connection, event: dg.EventLogEntry, event_id: int) -> None:
-    """Stands in where Dagster has no such way: then nobody calls it."""
 
 
 def _open(address: str, stack: ExitStack) -> Engine:
@@ -158,5 +158,5 @@ def _once(ask: Callable[[Connection, str], bool]) -> Callable[[Connection, str],
 
 def _put_back(storage: object) -> None:
     """Lets the storage's own methods be seen again."""
-    for name in ("run_connection", "index_connection", "has_table", _HAS_COLUMN, _KEEP_ENTRY):
+    for name in ("run_connection", "index_connection", "has_table", _HAS_COLUMN, _KEEP_ROW):
         vars(storage).pop(name, None)

@@ -19,7 +19,7 @@ from kf2v_pipeline.workflow.outcome import Listener, Outcome, Verdict
 from kf2v_pipeline.workflow.project import Project
 
 TOLD_WITHIN_S = 1.0
-"""How long an ended clip waits to be told: what ends meanwhile is told with it, in a third less time."""
+"""How long an ended clip waits to be told: what ends meanwhile is told with it, in less than half of the time."""
 
 TOLD_AT_ONCE = 50
 """Clips that are told in one go: the drive waits meanwhile, and so does whoever else writes events."""
