@@ -1,4 +1,4 @@
-"""What a server keeps in its directory of itself: locks and a record, by which others find it. It serves nothing."""
+"""How others find a server: the locks and the record in its directory, and its own routes. It serves nothing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def read_record(directory: Path) -> dict[str, Any] | None:
 
 
 def write_record(directory: Path, record: dict[str, Any]) -> None:
-    """Leaves word of a server, whole or not at all."""
+    """Leave word of a server, whole or not at all."""
     part_path = directory / f"{_RECORD}.part"
     part_path.write_text(json.dumps(record), encoding="utf-8")
     part_path.replace(directory / _RECORD)

@@ -8,7 +8,7 @@ from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 
 from kf2v_pipeline.domain.attempt import OPEN_STATES, Attempt, FactKind, Remedy
@@ -110,7 +110,7 @@ class Collector:
     async def _finish(self, desk: Desk, clip: Clip, attempt: Attempt) -> None:
         """Ends a clip whose video is stored; before that it is measured and cut, which can't fail it."""
         try:
-            if self._finisher is not None:
+            if self._finisher is not None and self._finisher.has_work_with(clip):
                 for sentence in await asyncio.to_thread(self._finisher.finish, clip, attempt, self._film(attempt)):
                     desk.notice(sentence)
         finally:
@@ -185,18 +185,52 @@ class Collector:
         film = self._film(attempt)
         if not film.exists():
             await self._download(lane.client, video_url or await self._ask(lane, attempt), film)
-        detail, flaw, pictures = await asyncio.to_thread(_inspect, film)
+        is_left = Event()
+        request = _request_of(lane.client, clip)
+        try:
+            detail, flaw = await asyncio.to_thread(
+                self._check_and_promote, film, clip, attempt, request=request, at=at, is_left=is_left
+            )
+        except asyncio.CancelledError:
+            is_left.set()
+            raise
+        if flaw is not None:
+            self._refused[attempt.attempt_id] = detail["sha256"]
+            film.unlink(missing_ok=True)
+            raise flaw
+        return detail
+
+    def _check_and_promote(
+        self,
+        film: Path,
+        clip: Clip,
+        attempt: Attempt,
+        *,
+        request: Mapping[str, Any] | None,
+        at: Callable[[], datetime | None],
+        is_left: Event,
+    ) -> tuple[Mapping[str, Any], VideoError | None]:
+        """Checks a video that is here and puts it into the store, in one go, since each change of threads takes time.
+
+        Args:
+            is_left: Set once nobody waits for it: what was not begun by then is the next drive's.
+
+        Returns:
+            What the attempt is to know of its video; and its flaw, for which it was not put into the store.
+
+        Raises:
+            StorageError: The store does not take it.
+        """
+        detail, flaw, pictures = _inspect(film)
         if flaw is not None:
             if self._refused.get(attempt.attempt_id) != detail["sha256"]:
-                self._refused[attempt.attempt_id] = detail["sha256"]
-                film.unlink(missing_ok=True)
-                raise flaw
+                return detail, flaw
             # Twice the same bytes: this is what the service made and bills, so it is kept, and its flaw is told.
             detail |= {"error_code": "VideoDamaged", "error_message": f"The service's own file is flawed: {flaw}."}
         detail |= {"video_path": video_path(clip.clip_id, clip.fingerprint), "stored_at": at()}
-        request = _request_of(lane.client, clip)
-        await asyncio.to_thread(self._promote, film, clip, replace(attempt, **detail), request, pictures)
-        return detail
+        if not is_left.is_set():
+            self._promote(film, clip, replace(attempt, **detail), request, pictures)
+        return detail, None
 
     async def _download(self, client: WanClient, video_url: str, film: Path) -> None:
         """Streams the video to a file, going on where an earlier try ended; it gets its name once all of it is here."""

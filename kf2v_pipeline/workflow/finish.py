@@ -55,6 +55,10 @@ class Finisher:
     folder: Path
     measures: bool = True
 
+    def has_work_with(self, clip: Clip) -> bool:
+        """Whether the clip's video is to be measured or cut, once it is stored."""
+        return self.measures or bool(clip.aspect)
+
     def finish(self, clip: Clip, attempt: Attempt, film: Path | None = None) -> tuple[str, ...]:
         """Does what is missing for one stored video; gives what a person should read of it.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -39,10 +40,15 @@ class FrameSender:
             TransportError: An upload did not end well; nothing was paid.
             ServiceError: The service refuses an upload.
         """
-        first_url = await self._url(clip, "first_frame", clip.first_frame, client)
-        if clip.last_frame is None:
-            return first_url, None
-        return first_url, await self._url(clip, "last_frame", clip.last_frame, client)
+        frames: list[tuple[Column, Frame]] = [("first_frame", clip.first_frame)]
+        if clip.last_frame is not None:
+            frames.append(("last_frame", clip.last_frame))
+        if any(frame.sealed or not self._goes_as_it_is(frame) for _, frame in frames):
+            found = await asyncio.to_thread(self._read_frames, clip, frames)
+        else:
+            found = [(frame, None) for _, frame in frames]
+        urls = [await self._url(frame, content, clip.model, client) for frame, content in found]
+        return urls[0], urls[1] if len(urls) > 1 else None
 
     def picture(self, clip: Clip, column: Column) -> bytes | None:
         """A frame's file as it was sent; None where it can't be read any more, or was never seen here."""
@@ -50,26 +56,37 @@ class FrameSender:
         if frame is None or not frame.is_seen:
             return None
         try:
-            if frame.sealed and self._sealed is not None:
-                frame = replace(frame, location=self._sealed.address(clip.clip_id, column, frame))
-            return read_clip_frame(frame)[1]
+            return read_clip_frame(self._unsealed(clip, column, frame))[1]
         except FrameError:
             return None
 
-    async def _url(self, clip: Clip, column: Column, frame: Frame, client: WanClient) -> str:
-        if frame.sealed and self._sealed is not None:
-            location = await asyncio.to_thread(self._sealed.address, clip.clip_id, column, frame)
-            frame = replace(frame, location=location)
-        if not frame.is_seen or (not frame.sealed and choose(frame, self._mode) == "url"):
+    def _goes_as_it_is(self, frame: Frame) -> bool:
+        """Whether its address is sent without reading it; a sealed one's may have changed, or its signature run out."""
+        return not frame.is_seen or (not frame.sealed and choose(frame, self._mode) == "url")
+
+    def _read_frames(self, clip: Clip, frames: Sequence[tuple[Column, Frame]]) -> list[tuple[Frame, bytes | None]]:
+        """The frames with their whole addresses, and with their bytes where those are to be sent."""
+        found: list[tuple[Frame, bytes | None]] = []
+        for column, frame in frames:
+            whole = self._unsealed(clip, column, frame)
+            found.append((whole, None) if self._goes_as_it_is(whole) else read_clip_frame(whole))
+        return found
+
+    def _unsealed(self, clip: Clip, column: Column, frame: Frame) -> Frame:
+        """The frame with its whole address, where somebody knows it."""
+        if not frame.sealed or self._sealed is None:
+            return frame
+        return replace(frame, location=self._sealed.address(clip.clip_id, column, frame))
+
+    async def _url(self, frame: Frame, content: bytes | None, model: str, client: WanClient) -> str:
+        if content is None:
             return frame.location
-        # Also where a sealed one goes by its URL: its row may have changed, and its signature may have run out.
-        frame, content = await asyncio.to_thread(read_clip_frame, frame)
         way = choose(frame, self._mode)
         if way == "url":
             return frame.location
         if way == "inline":
             return data_uri(content, frame.format)
-        return await client.upload(f"{frame.sha256[:16]}.{frame.format.lower()}", content, clip.model)
+        return await client.upload(f"{frame.sha256[:16]}.{frame.format.lower()}", content, model)
 
 
 def read_clip_frame(frame: Frame) -> tuple[Frame, bytes]:

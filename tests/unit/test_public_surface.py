@@ -56,8 +56,12 @@ atexit.register(lambda: print("imported:", *sorted({set(SLOW_TO_IMPORT)} & set(s
     assert done.stderr == "imported:\n"
 
 
-def test_what_dagster_loads_imports_no_web_server() -> None:
-    """Each run, and each start of a code server, loads it; the local server is a process of its own."""
-    program = "import kf2v_pipeline.orchestration.definitions, sys; print(*{'starlette', 'uvicorn'} & set(sys.modules))"
+def test_of_the_local_server_dagster_loads_only_what_starts_it() -> None:
+    """Each run, and each start of a code server, would import routes, films and a web server else."""
+    program = """
+import kf2v_pipeline.orchestration.definitions, sys
+print(*sorted(name for name in sys.modules if name.startswith("kf2v_pipeline.localserver.")), sep="\\n")
+"""
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout == "\n"
+    parts = [name.rpartition(".")[2] for name in done.stdout.split()]
+    assert parts == ["lock", "place", "process"]

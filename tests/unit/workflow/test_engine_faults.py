@@ -42,7 +42,7 @@ OWN: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("create", "list", "get", "upload", "download"), ANSWERS),
     **dict.fromkeys(("create, carried out", "download, half of it here"), ("no reply",)),
     **dict.fromkeys(("put_file", "put_file, put", "write_bytes"), ("storage refuses",)),
-    **dict.fromkeys(("read_clip_frame", "inspect", "promote", "find_stored", "missing"), ()),
+    **dict.fromkeys(("read_frames", "check_and_promote", "find_stored", "missing"), ()),
 }
 """Every place that a drive waits at, and the faults that are the tool's own way of failing there: they end no drive."""
 

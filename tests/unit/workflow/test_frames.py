@@ -107,6 +107,15 @@ def test_files_are_uploaded_by_choice_under_names_that_tell_nothing_of_this_mach
     assert first == f"oss://dashscope-instant/{name}"
 
 
+def test_nothing_is_uploaded_of_a_clip_whose_other_frame_is_gone(batch: Path) -> None:
+    manifest, client = write(batch), Uploads()
+    clip = plan(manifest)
+    (batch / "b.png").unlink()
+    with pytest.raises(FrameError, match="there is no such file"):
+        urls(manifest, clip, "upload", client)
+    assert not client.seen
+
+
 def test_a_clip_with_a_template_has_one_frame(batch: Path) -> None:
     manifest = write(batch)
     _, last = urls(manifest, plan(manifest).evolve(last_frame=None, template="hanfu-1"))
