@@ -111,11 +111,11 @@ class _AssetRows:
 
     def __init__(self, keep: _KeepRow) -> None:
         self._keep = keep
-        self._held = threading.local()
+        self._held: dict[Connection, _Last] = {}
 
     def keep(self, connection: Connection, event: dg.EventLogEntry, event_id: int) -> None:
-        """Takes Dagster's place: at once, or at the end of what this thread writes together."""
-        last: _Last | None = getattr(self._held, "last", None)
+        """Takes Dagster's place: at once, or at the end of what is written together on that connection."""
+        last = self._held.get(connection)
         if last is None:
             self._keep(connection, event, event_id)
             return
@@ -125,13 +125,12 @@ class _AssetRows:
 
     @contextmanager
     def together(self, connection: Connection) -> Iterator[None]:
-        """Meanwhile this thread's are held back; not within another such context."""
-        last: _Last = {}
+        """Meanwhile those on the connection are held back; not within another such context."""
+        last = self._held[connection] = {}
         try:
-            self._held.last = last
             yield
         finally:
-            self._held.last = None
+            del self._held[connection]
         for event, event_id in last.values():
             self._keep(connection, event, event_id)
 

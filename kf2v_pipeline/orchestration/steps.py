@@ -18,10 +18,10 @@ from kf2v_pipeline.orchestration.columns import table_lineage
 from kf2v_pipeline.orchestration.events import row_event, stored_event
 from kf2v_pipeline.orchestration.metadata import address_of, amounts, cost_table, place_of, table, way_to
 from kf2v_pipeline.orchestration.names import Names
-from kf2v_pipeline.orchestration.storyteller import quality_of
 from kf2v_pipeline.orchestration.told import Told
 from kf2v_pipeline.storage.layout import GALLERY, REJECTED_TABLE, VIDEOS_TABLE
 from kf2v_pipeline.words import counted
+from kf2v_pipeline.workflow.finish import measured_of
 from kf2v_pipeline.workflow.gallery import build_gallery
 from kf2v_pipeline.workflow.intake import blocking, look_at_manifest, take_in_plan
 from kf2v_pipeline.workflow.plan import Plan
@@ -156,9 +156,11 @@ def _tell_what_is_stored(context: Context, names: Names, project: Project, clips
     if not by_id:
         return
     told = Told.ask(context.instance, names)
-    for clip_id, attempt in project.ledger.newest(tuple(by_id.values())).items():
+    newest = project.ledger.newest(tuple(by_id.values()))
+    measured = measured_of(project.ledger, newest)
+    for clip_id, attempt in newest.items():
         if attempt.state is State.STORED:
-            quality = quality_of(project, attempt)
+            quality = measured.get(clip_id)
             event = stored_event(names, by_id[clip_id], attempt, store=project.store, told=told, quality=quality)
             context.log_event(event)
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager, nullcontext, suppress
 
 import dagster as dg
 
-from kf2v_pipeline.domain.attempt import Attempt, State
+from kf2v_pipeline.domain.attempt import State
 from kf2v_pipeline.domain.quality import Quality, flaws
 from kf2v_pipeline.orchestration.event_log import Together
 from kf2v_pipeline.orchestration.events import failed_event, flaw_event, log_check, report_planned, stored_event
@@ -162,11 +162,6 @@ class Storyteller:
         store, told = self._project.store, self._told
         stored = stored_event(self._names, clip, attempt, store=store, told=told, quality=quality)
         return stored, [flaw_event(self._names, clip, flaw) for flaw in flaws(quality)] if quality else []
-
-
-def quality_of(project: Project, attempt: Attempt) -> Quality | None:
-    """What an attempt's film measures; None where it was not measured."""
-    return project.ledger.qualities([attempt.attempt_id]).get(attempt.attempt_id)
 
 
 def is_partitioned(context: dg.OpExecutionContext) -> bool:

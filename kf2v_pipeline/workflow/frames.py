@@ -43,10 +43,8 @@ class FrameSender:
         frames: list[tuple[Column, Frame]] = [("first_frame", clip.first_frame)]
         if clip.last_frame is not None:
             frames.append(("last_frame", clip.last_frame))
-        if any(frame.sealed or not self._goes_as_it_is(frame) for _, frame in frames):
-            found = await asyncio.to_thread(self._read_frames, clip, frames)
-        else:
-            found = [(frame, None) for _, frame in frames]
+        is_read = any(frame.sealed or not self._goes_as_it_is(frame) for _, frame in frames)
+        found = await asyncio.to_thread(self._read_frames, clip, frames) if is_read else self._read_frames(clip, frames)
         urls = [await self._url(frame, content, clip.model, client) for frame, content in found]
         return urls[0], urls[1] if len(urls) > 1 else None
 

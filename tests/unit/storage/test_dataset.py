@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 import pytest
+from attempts import prepared
 
 from kf2v_pipeline.domain.attempt import Attempt, State
 from kf2v_pipeline.domain.clip import Clip, Frame
@@ -53,20 +54,8 @@ def a_clip(clip_id: str, **options: Any) -> Clip:
 
 
 def a_stored_attempt(clip: Clip) -> Attempt:
-    attempt = Attempt(
-        attempt_id=f"{clip.clip_id}-1",
-        clip_id=clip.clip_id,
-        fingerprint=clip.fingerprint,
-        number=1,
-        service=clip.service,
-        model=clip.model,
-        lane=clip.lane,
-        owner="driver",
-        prompt=clip.prompt,
-        prepared_at=NOON,
-    )
     return replace(
-        attempt,
+        prepared(clip, at=NOON),
         state=State.STORED,
         task_id="task-1",
         submitted_at=NOON,

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from attempts import prepared
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,17 +63,8 @@ def a_clip(clip_id: str, **options: Any) -> Clip:
 
 def an_attempt(clip: Clip, **changes: Any) -> Attempt:
     """A stored attempt, unless the changes say otherwise."""
-    attempt = Attempt(
-        attempt_id=f"{clip.clip_id}-1",
-        clip_id=clip.clip_id,
-        fingerprint=clip.fingerprint,
-        number=1,
-        service=clip.service,
-        model=clip.model,
-        lane=clip.lane,
-        owner="driver",
-        prompt=clip.prompt,
-        prepared_at=NOW,
+    attempt = replace(
+        prepared(clip, at=NOW),
         state=State.STORED,
         task_id="task-1",
         submitted_at=NOW,

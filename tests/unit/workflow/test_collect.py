@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from attempts import prepared
 from unit.workflow.simulation import make_clip
 
 from kf2v_pipeline.domain.attempt import Attempt
@@ -34,25 +35,10 @@ class Desk:
         return NOON
 
 
-def attempt_at(clip: Clip) -> Attempt:
-    return Attempt(
-        attempt_id="a",
-        clip_id=clip.clip_id,
-        fingerprint=clip.fingerprint,
-        number=1,
-        service=clip.service,
-        model=clip.model,
-        lane=clip.lane,
-        owner="driver",
-        prompt=clip.prompt,
-        prepared_at=NOON,
-    )
-
-
-async def cancel_while_it_is_checked(collector: Collector, clip: Clip) -> None:
+async def cancel_while_it_is_checked(collector: Collector, clip: Clip, attempt: Attempt) -> None:
     desk: Any = Desk()
     lane: Any = SimpleNamespace(client=SimpleNamespace(service=load_catalog().service("local")), left=None)
-    collecting = asyncio.ensure_future(collector.collect(desk, lane, clip, attempt_at(clip), "https://host/v.mp4"))
+    collecting = asyncio.ensure_future(collector.collect(desk, lane, clip, attempt, "https://host/v.mp4"))
     await asyncio.to_thread(desk.was_asked.wait, 30)
     collecting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -64,13 +50,15 @@ def test_a_drive_that_ends_while_it_checks_a_video_leaves_storing_it_to_the_next
     make_film: Callable[..., Path], tmp_path: Path
 ) -> None:
     """Another driver may have taken the clip over by then."""
+    clip = make_clip(0)
+    attempt = prepared(clip, at=NOON)
     incoming = tmp_path / "incoming"
     incoming.mkdir()
-    film = make_film("film.mp4").rename(incoming / "a.mp4")
+    film = make_film("film.mp4").rename(incoming / f"{attempt.attempt_id}.mp4")
     content = film.read_bytes()
     store = Store.open(str(tmp_path / "out"))
 
-    asyncio.run(cancel_while_it_is_checked(Collector(store, incoming), make_clip(0)))  # which waits for all threads
+    asyncio.run(cancel_while_it_is_checked(Collector(store, incoming), clip, attempt))  # which waits for all threads
 
     assert film.read_bytes() == content
     assert not store.sizes("videos")
