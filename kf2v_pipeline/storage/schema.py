@@ -85,7 +85,7 @@ clip = Table(
     Column("record", Text, nullable=False),
     Column("written_at", Instant, nullable=False),
     Column("retired_at", Instant),
-    Column("lanes", Text, nullable=False),
+    Column("lanes", Text, nullable=False, server_default="[]"),
     Index("ix_kf2v_clip_order", "manifest", "position"),
 )
 """What is wanted. A clip belongs to the manifest that named it last; a retired clip is kept and not wanted.

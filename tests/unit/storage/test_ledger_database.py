@@ -39,13 +39,21 @@ def test_a_new_ledger_makes_its_folders(tmp_path: Path) -> None:
     assert file.is_file()
 
 
+def test_a_new_ledger_does_not_go_through_what_older_ones_went_through(tmp_path: Path, statements: list[str]) -> None:
+    """The sensor's first tick waits for it."""
+    Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}").close()
+    kinds = {statement.split()[0] for statement in statements}
+    assert {"CREATE", "INSERT"} <= kinds
+    assert not kinds & {"ALTER", "DROP", "UPDATE"}
+
+
 def test_a_ledger_that_is_up_to_date_opens_with_one_query(tmp_path: Path, statements: list[str]) -> None:
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     Ledger.open(url).close()
     statements.clear()
     Ledger.open(url).close()
     assert [statement for statement in statements if statement != "BEGIN"] == [
-        "SELECT version_num \nFROM kf2v_ledger_version"
+        "SELECT kf2v_ledger_version.version_num \nFROM kf2v_ledger_version"
     ]
 
 
