@@ -172,9 +172,11 @@ def write_metadata(store: Store, rows: Sequence[Row]) -> None:
 
 def write_rejected(store: Store, problems: Sequence[Problem]) -> None:
     """Writes ``tables/rejected.parquet``: a row per problem, also where there is none."""
-    _write_table(
-        store, REJECTED_TABLE, pa.Table.from_pylist([asdict(problem) for problem in problems], _REJECTED_SCHEMA)
-    )
+    if problems:
+        table = pa.Table.from_pylist([asdict(problem) for problem in problems], _REJECTED_SCHEMA)
+    else:  # the usual case: made of values, pyarrow would look for pandas first, and load it for half a second
+        table = pa.Table.from_batches([], _REJECTED_SCHEMA)
+    _write_table(store, REJECTED_TABLE, table)
 
 
 def _videos_table(rows: Sequence[Row]) -> pa.Table:

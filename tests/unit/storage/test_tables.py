@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
@@ -235,3 +237,17 @@ def test_the_table_of_rejected_rows_is_written_when_there_are_none_too(store: St
     table = pq.read_table(BytesIO(store.read_bytes(REJECTED_TABLE)))
     assert table.num_rows == 0
     assert table.schema.names == ["row", "clip_id", "column", "what", "fix", "blocking"]
+
+
+def test_a_manifest_without_rejected_rows_is_read_without_pandas(tmp_path: Path) -> None:
+    """Loading it takes half a second in each run that reads a manifest."""
+    program = """
+import sys
+from kf2v_pipeline.storage.store import Store
+from kf2v_pipeline.storage.tables import write_rejected
+write_rejected(Store.open(sys.argv[1]), [])
+print("pandas" in sys.modules)
+"""
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "False\n"
