@@ -13,17 +13,22 @@ import dagster as dg
 from kf2v_pipeline.orchestration.jobs import Jobs
 from kf2v_pipeline.orchestration.lost import end_lost_runs
 from kf2v_pipeline.orchestration.names import DRIVE_TAG, Names
+from kf2v_pipeline.orchestration.reading import reading_tags, what_to_read, why_not_read
 from kf2v_pipeline.orchestration.stop import refused_lanes, stopped_batch, stopped_lanes
 from kf2v_pipeline.settings import Settings
 from kf2v_pipeline.storage.ledger import Driver
 from kf2v_pipeline.storage.source import is_there, token
 from kf2v_pipeline.words import counted
 from kf2v_pipeline.workflow.driver import describe, living_drivers
-from kf2v_pipeline.workflow.project import Project
+from kf2v_pipeline.workflow.project import Project, utc_now
 from kf2v_pipeline.workflow.waiting import Waiting
 
 SLICE_MINUTES = 30
 """How long a run of the sensor's stays: failures turn red soon, and a deploy finds short runs."""
+
+ABOUT_TO_CLAIM = timedelta(minutes=2)
+"""How long a driver without clips counts as about to claim some: one that only waits for another's must not keep new
+ones waiting."""
 
 _PATIENCE = {
     dg.DagsterRunStatus.QUEUED: None,
@@ -57,7 +62,8 @@ def build_sensors(settings: Settings, names: Names, jobs: Jobs, open_project: Op
         job_name=jobs.refresh_manifest.name,
         minimum_interval_seconds=30,
         default_status=status,
-        description="Reads the manifest when its file, or KF2V_LANES, changed: new, changed and removed rows.",
+        description="Reads the manifest when its file changed, or a setting by which its rows are read: new, changed "
+        "and removed rows. A reading that failed is tried again, less and less often.",
     )
     def manifest_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         found = token(settings.manifest)
@@ -66,11 +72,10 @@ def build_sensors(settings: Settings, names: Names, jobs: Jobs, open_project: Op
         if found is None:
             job = jobs.refresh_manifest.name
             return dg.SkipReason(f"The manifest's address does not tell when it changes: launch job {job} when it did.")
-        if settings.lanes:  # its rows are given their lanes where it is read
-            found = f"{found} {','.join(settings.lane_names)}"
-        if found == context.cursor:
-            return dg.SkipReason("The manifest did not change.")
-        return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=found)
+        wish = what_to_read(settings, found)
+        if reason := why_not_read(context, names, wish, utc_now()):
+            return dg.SkipReason(reason)
+        return dg.SensorResult(run_requests=[dg.RunRequest(tags=reading_tags(names, wish))], cursor=wish)
 
     @dg.sensor(
         name=names.of("clip_sensor"),
@@ -142,10 +147,10 @@ def _driven(project: Project, waiting: Waiting, drivers: Iterable[Driver]) -> st
     living = {driver.owner: driver for driver in drivers}
     if not living:
         return None
-    busy = project.ledger.busy_owners()
-    idle = [driver for owner, driver in living.items() if owner not in busy]
-    if idle:  # it has said that it lives, and claims its clips the next moment
-        return f"They are about to be driven by {describe(idle[0])}."
+    new = project.ledger.newcomers(since=project.clock() - ABOUT_TO_CLAIM)
+    coming = [driver for owner, driver in living.items() if owner in new]
+    if coming:
+        return f"They are about to be driven by {describe(coming[0])}."
     owners = [living[owner] for owner in sorted(living) if owner in waiting.owners]
     if not waiting.owners <= living.keys():
         return None

@@ -141,10 +141,12 @@ class Backlog(Database):
         with self._read() as connection:
             return bool(connection.scalar(select(made)))
 
-    def busy_owners(self) -> frozenset[str]:
-        """The drivers that hold any clip."""
+    def newcomers(self, *, since: datetime) -> frozenset[str]:
+        """The drivers that hold no clip, and have enlisted since then: they claim theirs the next moment."""
+        table = schema.driver.c
+        holds_any = exists().where(schema.claim.c.owner == table.owner)
         with self._read() as connection:
-            return frozenset(connection.scalars(select(schema.claim.c.owner).distinct()))
+            return frozenset(connection.scalars(select(table.owner).where(table.enlisted_at >= since, ~holds_any)))
 
     def clips_of(self, attempt_ids: Collection[str]) -> dict[str, Clip]:
         """The clips that attempts were made for, as they were then, by attempt_id.

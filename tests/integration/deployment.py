@@ -52,10 +52,12 @@ class Deployment:
         tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
         return self.materialize("video", tags=tags)
 
-    def run_job(self, name: str, config: Mapping[str, Any] | None = None) -> dg.ExecuteInProcessResult:
+    def run_job(
+        self, name: str, config: Mapping[str, Any] | None = None, tags: Mapping[str, str] | None = None
+    ) -> dg.ExecuteInProcessResult:
         job = self.definitions.resolve_job_def(name)
         config = {**QUIET, **(config or {})}
-        return job.execute_in_process(instance=self.instance, raise_on_error=False, run_config=config)
+        return job.execute_in_process(instance=self.instance, raise_on_error=False, run_config=config, tags=tags)
 
     def partitions(self) -> tuple[set[str], set[str]]:
         """The green and the red partitions of ``video``, as Dagster's UI counts them."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -15,7 +16,8 @@ from integration.deployment import MODERATED, Deployment
 from kf2v_pipeline.errors import SettingsError
 from kf2v_pipeline.localserver.embedded import LocalServer
 from kf2v_pipeline.orchestration.definitions import build_definitions
-from kf2v_pipeline.orchestration.names import DRIVE_TAG
+from kf2v_pipeline.orchestration.names import DRIVE_TAG, Names
+from kf2v_pipeline.orchestration.reading import why_not_read
 from kf2v_pipeline.settings import Settings
 from kf2v_pipeline.storage.ledger import Driver, Ledger
 from kf2v_pipeline.workflow.project import utc_now
@@ -23,6 +25,7 @@ from kf2v_pipeline.workflow.project import utc_now
 StartServer = Callable[..., LocalServer]
 WriteManifest = Callable[..., Path]
 
+UNCHANGED = "The manifest did not change."
 NOT_THERE = "The manifest is not there, or can't be reached."
 TELLS_NOTHING = "The manifest's address does not tell when it changes: launch job refresh_manifest when it did."
 
@@ -67,6 +70,23 @@ def test_the_clip_sensor_leaves_a_living_driver_alone_and_takes_over_from_a_sile
         assert isinstance(deployment.tick("clip_sensor"), dg.RunRequest)
 
 
+def test_a_driver_that_only_waits_for_the_clips_of_another_keeps_no_new_clip_waiting(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest, tmp_path: Path
+) -> None:
+    deployment = deploy(start_server(), write_manifest("a", "b"))
+    deployment.materialize("manifest")
+    long_ago = utc_now() - timedelta(minutes=10)
+    with Ledger.open(f"sqlite:///{tmp_path / 'home' / 'ledger.db'}") as ledger:
+        for owner in ("busy", "waiting"):
+            ledger.enlist(Driver(owner=owner, host="another-machine", pid=1, run_id=None), at=long_ago)
+            ledger.heartbeat(owner, at=utc_now())
+        ledger.claim("busy", ["a", "b"], at=utc_now(), stale_after=timedelta(seconds=60))
+        assert "They are driven by process 1" in said(deployment.tick("clip_sensor"))
+
+        ledger.release("busy", ["b"])
+        assert isinstance(deployment.tick("clip_sensor"), dg.RunRequest)
+
+
 def test_a_clip_that_failed_for_good_does_not_keep_the_clip_sensor_going(
     deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
 ) -> None:
@@ -103,6 +123,105 @@ def test_the_manifest_is_read_again_where_other_lanes_may_make_its_clips(
     answer = deploy(server, manifest, lanes=f"{flash},{plus}").tick("manifest_sensor", first.cursor)
 
     assert len(answer.run_requests) == 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"service": "local"},
+        {"api_key": "sk-of-a-person"},
+        {"fix_frames": True},
+        {"long_prompts": "cut"},
+        {"frames": "upload"},
+        {"catalog": Path("catalog.toml")},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_the_manifest_is_read_again_after_a_setting_changed_by_which_its_rows_are_read(
+    changed: dict[str, Any],
+    deploy: Callable[..., Deployment],
+    start_server: StartServer,
+    write_manifest: WriteManifest,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "catalog.toml").write_text("", encoding="utf-8")
+    changed = {name: tmp_path / value if name == "catalog" else value for name, value in changed.items()}
+    deployment = deploy(start_server(), write_manifest("a"))
+    first = deployment.tick("manifest_sensor")
+
+    again = Deployment(deployment.instance, replace(deployment.settings, **changed))
+
+    assert len(again.tick("manifest_sensor", first.cursor).run_requests) == 1
+    other = Deployment(deployment.instance, replace(deployment.settings, quality=True, nightly_cron="0 3 * * *"))
+    assert isinstance(other.tick("manifest_sensor", first.cursor), dg.SkipReason)
+
+
+def test_the_key_is_in_no_cursor(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    deployment = deploy(start_server(), write_manifest("a"), api_key="sk-of-a-person")
+    request = deployment.tick("manifest_sensor")
+    assert "sk-of" not in request.cursor + str(request.run_requests)
+
+
+def test_a_reading_that_failed_is_tried_again_after_longer_and_longer_waits(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest, tmp_path: Path
+) -> None:
+    deployment = deploy(start_server(), write_manifest("a"))
+    first = deployment.tick("manifest_sensor")
+    context = dg.build_sensor_context(instance=deployment.instance, cursor=first.cursor)
+    [request] = first.run_requests
+
+    def says(minutes: float) -> str | None:
+        return why_not_read(context, Names(), first.cursor, utc_now() + timedelta(minutes=minutes))
+
+    (tmp_path / "out").write_text("a file where the storage should be", encoding="utf-8")
+    assert not deployment.run_job("refresh_manifest", tags=request.tags).success
+    assert "failed to read it; the next one begins at" in said(deployment.tick("manifest_sensor", first.cursor))
+    assert says(4.5)
+    assert says(5.5) is None
+
+    assert not deployment.run_job("refresh_manifest", tags=request.tags).success
+    assert says(9.5)
+    assert says(10.5) is None
+
+    (tmp_path / "out").unlink()
+    assert deployment.run_job("refresh_manifest", tags=request.tags).success
+    assert says(1000) == UNCHANGED
+    assert context.cursor == f"{first.cursor} read"
+    assert said(deployment.tick("manifest_sensor", context.cursor)) == UNCHANGED
+
+
+def test_a_reading_that_failed_is_made_up_for_by_any_other_that_did_not(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest, tmp_path: Path
+) -> None:
+    deployment = deploy(start_server(), write_manifest("a"))
+    first = deployment.tick("manifest_sensor")
+    (tmp_path / "out").write_text("a file where the storage should be", encoding="utf-8")
+    assert not deployment.run_job("refresh_manifest", tags=first.run_requests[0].tags).success
+    (tmp_path / "out").unlink()
+
+    assert deployment.materialize("manifest").success
+
+    assert said(deployment.tick("manifest_sensor", first.cursor)) == UNCHANGED
+
+
+def test_a_reading_that_waits_is_waited_for_and_one_that_a_person_canceled_is_left_to_them(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    deployment = deploy(start_server(), write_manifest("a"))
+    first = deployment.tick("manifest_sensor")
+    job = deployment.definitions.resolve_job_def("refresh_manifest")
+    run = deployment.instance.create_run_for_job(job, tags=first.run_requests[0].tags)
+    assert (
+        said(deployment.tick("manifest_sensor", first.cursor)) == f"{UNCHANGED} Run {run.run_id} is about to read it."
+    )
+
+    deployment.instance.report_run_canceled(run)
+
+    assert said(deployment.tick("manifest_sensor", first.cursor)).endswith(
+        "launch job refresh_manifest when it is to be."
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,82 @@
+"""When the manifest is read: after it changed, after settings did that say what its rows mean, and after a failure."""
+
+import hashlib
+import json
+from datetime import datetime, timedelta, timezone
+
+import dagster as dg
+
+from kf2v_pipeline.orchestration.names import Names
+from kf2v_pipeline.settings import Settings
+from kf2v_pipeline.storage.source import token
+
+READING_TAG = "kf2v/reading"
+"""On every run that the sensor starts to read the manifest: what was to be read."""
+
+FIRST_WAIT = timedelta(minutes=5)
+"""How long after a reading that failed the next one comes; twice as long after each further one, up to the longest."""
+
+LONGEST_WAIT = timedelta(hours=6)
+
+_IS_READ = " read"
+"""Behind a cursor whose reading is over: from then on a tick need not ask Dagster."""
+
+
+def what_to_read(settings: Settings, manifest_token: str) -> str:
+    """A sign that differs once the manifest has changed, or a setting by which its rows are read."""
+    catalog = token(str(settings.catalog)) if settings.catalog else None
+    meaning = [
+        settings.service,
+        settings.lanes,
+        settings.frames,
+        settings.fix_frames,
+        settings.long_prompts,
+        bool(settings.api_key),
+        catalog,
+    ]
+    return f"{manifest_token} {hashlib.sha256(json.dumps(meaning).encode()).hexdigest()[:16]}"
+
+
+def why_not_read(context: dg.SensorEvaluationContext, names: Names, wish: str, now: datetime) -> str | None:
+    """Why the manifest need not be read, as a sentence; None where a run is to read it.
+
+    Once it has been read the cursor says so, and the next tick asks nobody.
+
+    Args:
+        wish: What is to be read, as ``what_to_read`` gives it.
+    """
+    cursor = context.cursor or ""
+    if cursor.removesuffix(_IS_READ) != wish:
+        return None
+    unchanged, tags = "The manifest did not change.", reading_tags(names, wish)
+    newest = context.instance.get_run_records(dg.RunsFilter(tags=tags), limit=1) if cursor == wish else []
+    if not newest:
+        return unchanged
+    run, ended_at = newest[0].dagster_run, _end_of(newest[0])
+    if run.is_success or _was_read_since(context.instance, names, ended_at):
+        context.update_cursor(wish + _IS_READ)
+        return unchanged
+    if not run.is_finished:
+        return f"{unchanged} Run {run.run_id} is about to read it."
+    if run.status is dg.DagsterRunStatus.CANCELED:
+        job = names.of("refresh_manifest")
+        return f"{unchanged} Run {run.run_id}, which was to read it, was canceled: launch job {job} when it is to be."
+    failures = context.instance.get_runs_count(dg.RunsFilter(tags=tags, statuses=[dg.DagsterRunStatus.FAILURE]))
+    again_at = ended_at + min(FIRST_WAIT * 2 ** min(failures - 1, 10), LONGEST_WAIT)
+    tells = f"{unchanged} Run {run.run_id} failed to read it; the next one begins at {again_at:%H:%M} UTC."
+    return tells if now < again_at else None
+
+
+def reading_tags(names: Names, wish: str) -> dict[str, str]:
+    """The tags of a run that is to read it."""
+    return {READING_TAG: hashlib.sha256(f"{names.of('manifest')} {wish}".encode()).hexdigest()[:16]}
+
+
+def _end_of(record: dg.RunRecord) -> datetime:
+    return datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), timezone.utc)
+
+
+def _was_read_since(instance: dg.DagsterInstance, names: Names, at: datetime) -> bool:
+    """Whether another run has read the manifest since then: a person's, or the night's."""
+    event = instance.get_latest_materialization_event(names.manifest)
+    return event is not None and event.timestamp > at.timestamp()
