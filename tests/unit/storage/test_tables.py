@@ -239,8 +239,8 @@ def test_the_table_of_rejected_rows_is_written_when_there_are_none_too(store: St
     assert table.schema.names == ["row", "clip_id", "column", "what", "fix", "blocking"]
 
 
-def test_a_manifest_without_rejected_rows_is_read_without_pandas(tmp_path: Path) -> None:
-    """Loading it takes half a second in each run that reads a manifest."""
+def test_a_table_of_rejected_rows_without_any_is_written_without_pandas(tmp_path: Path) -> None:
+    """Loading it takes half a second, in each run that reads a manifest."""
     program = """
 import sys
 from kf2v_pipeline.storage.store import Store
