@@ -164,7 +164,7 @@ def table_results(
 
     Args:
         rows: As they were written.
-        bills: What the ledger says of the same videos.
+        bills: What the ledger said of the same videos when the rows were made.
     """
     counts = Counter(str(row["status"]) for row in rows)
     failed = [row for row in rows if row["status"] == Standing.FAILED.value]

@@ -70,11 +70,13 @@ def manifest_step(context: Context, names: Names) -> Step:
 def table_step(context: Context, names: Names) -> Step:
     """Writes ``tables/videos.parquet`` and ``videos/metadata.jsonl``."""
     project = names.project(context)
-    rows = refresh_tables(project)
+    written = refresh_tables(project)
+    rows = written.rows
     counts = Counter(str(row["status"]) for row in rows)
+    # Of the attempts themselves, not of the rows, and of no later ones: the ledger goes on while the table is written.
     bills = [
         (attempt.model, Money(amount=attempt.cost, currency=attempt.currency))
-        for attempt in project.ledger.newest(project.wanted()).values()
+        for attempt in written.newest.values()
         if attempt.cost is not None and attempt.currency
     ]
     metadata = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from kf2v_pipeline.domain.attempt import Attempt, State
@@ -15,6 +16,19 @@ from kf2v_pipeline.workflow.finish import cut_of, measured_of
 from kf2v_pipeline.workflow.project import Project
 
 _LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenTables:
+    """What the tables were written from.
+
+    Attributes:
+        rows: One per clip.
+        newest: The attempts that the rows tell of, as the ledger knew them, by clip_id.
+    """
+
+    rows: list[dict[str, Any]]
+    newest: dict[str, Attempt]
 
 
 def table_rows(project: Project, clips: Sequence[Clip] | None = None) -> list[dict[str, Any]]:
@@ -42,21 +56,27 @@ def _rows(project: Project, clips: Sequence[Clip], newest: Mapping[str, Attempt]
     )
 
 
-def refresh_tables(project: Project) -> list[dict[str, Any]]:
-    """Writes the videos table, the metadata beside the videos, and what makes them a data set; gives the table's rows.
+def refresh_tables(project: Project) -> WrittenTables:
+    """Writes the videos table, the metadata beside the videos, and what makes them a data set.
 
     Videos that were not measured or cut yet are so now, for a minute at most.
 
     Raises:
         StorageError: The storage can't be written to.
     """
+    _finish_missing(project)
+    # Read only now: in that minute other runs take manifests in, store clips, and write the tables themselves.
     clips = project.wanted()
     newest = project.ledger.newest(clips)
-    for sentence in project.finisher.finish_missing(clips, newest):
-        _LOG.warning(sentence)
     rows = _rows(project, clips, newest)
     table = write_videos_table(project.store, rows)
     write_metadata(project.store, rows)
     write_card(project.store)
     write_croissant(project.store, table, rows, licence=project.settings.license)
-    return rows
+    return WrittenTables(rows=rows, newest=newest)
+
+
+def _finish_missing(project: Project) -> None:
+    clips = project.wanted()
+    for sentence in project.finisher.finish_missing(clips, project.ledger.newest(clips)):
+        _LOG.warning(sentence)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,8 +13,12 @@ from integration.deployment import MODERATED, VIDEO, Deployment
 
 from kf2v_pipeline.domain.quality import CHECKS, Quality
 from kf2v_pipeline.localserver.embedded import LocalServer
+from kf2v_pipeline.orchestration.checks import table_results
+from kf2v_pipeline.orchestration.names import Names
 from kf2v_pipeline.orchestration.opening import open_project
-from kf2v_pipeline.workflow.project import utc_now
+from kf2v_pipeline.orchestration.steps import table_step
+from kf2v_pipeline.storage.tables import write_videos_table
+from kf2v_pipeline.workflow.project import Project, utc_now
 
 StartServer = Callable[..., LocalServer]
 WriteManifest = Callable[..., Path]
@@ -54,6 +60,50 @@ def test_the_table_fails_its_check_where_clips_failed_and_its_costs_are_the_ledg
     checks = deployment.checks("video_table")
     assert checks["every_clip_stored"] == FAILS
     assert checks["spend_is_the_ledgers"][0]
+
+
+def test_a_clip_that_another_run_stores_while_films_are_measured_is_in_the_table_and_passes_its_checks(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    deployment = deploy(start_server(), write_manifest("a"))
+    assert deployment.run_job("render_batch").success
+    write_manifest("a", "b")
+    others = [deployment]
+
+    def clock() -> datetime:
+        """Before the first film is measured, another run does all that the new manifest asks for."""
+        if others:
+            assert others.pop().run_job("render_batch").success
+        return utc_now()
+
+    measuring = replace(deployment.settings, quality=True)
+    with Project(measuring, local_address=refuse, clock=clock) as project:
+        step = table_step(dg.build_op_context(resources={"kf2v_project": project}), Names())
+
+    rows = {row["clip_id"]: row for row in deployment.table()}
+    assert {clip_id: row["status"] for clip_id, row in rows.items()} == {"a": "stored", "b": "stored"}
+    assert rows["a"]["quality_cuts"] is not None
+    assert rows["b"]["cost"] > 0
+    assert {check.check_name: check.passed for check in step.checks} == {
+        "every_clip_stored": True,
+        "spend_is_the_ledgers": True,
+    }
+
+
+def test_a_table_whose_costs_are_not_the_ledgers_fails_its_check(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    deployment = deploy(start_server(), write_manifest("a", "b"))
+    deployment.run_job("render_batch")
+    rows = deployment.table()
+
+    with open_project(deployment.settings) as project:
+        bills = project.ledger.spend()
+        write_videos_table(project.store, rows[:1])
+        results = {each.check_name: each for each in table_results(Names(), project, rows, bills)}
+
+    assert not results["spend_is_the_ledgers"].passed
+    assert results["spend_is_the_ledgers"].severity is dg.AssetCheckSeverity.ERROR
 
 
 def test_a_flaw_of_a_film_warns_and_only_a_file_that_is_no_film_is_an_error_that_blocks(
@@ -102,6 +152,10 @@ def test_a_flaw_of_a_film_is_told_at_its_partition(
     events = deployment.instance.all_logs(again.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     told = [event.get_dagster_event().asset_check_evaluation_data for event in events]
     assert [(each.check_name, each.passed) for each in told if each.partition == "a"] == [("black", False)]
+
+
+def refuse(_directory: Path) -> str:
+    raise AssertionError("these tests start their servers themselves")
 
 
 def measure(deployment: Deployment, **qualities: Quality) -> None:

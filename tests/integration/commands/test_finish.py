@@ -27,7 +27,7 @@ NOBODY_WRITES = Path("/sys/kernel")
 
 
 def rows_of(project: Project) -> dict[str, dict[str, Any]]:
-    return {row["clip_id"]: row for row in refresh_tables(project)}
+    return {row["clip_id"]: row for row in refresh_tables(project).rows}
 
 
 def size_of(path: Path) -> tuple[int, int]:
