@@ -1,7 +1,7 @@
 """Tells Dagster how a drive goes, while it goes on. What is told of a clip is said in ``events``."""
 
 import asyncio
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 
 import dagster as dg
@@ -23,6 +23,9 @@ TOLD_WITHIN_S = 1.0
 
 TOLD_AT_ONCE = 50
 """Clips that are told in one go: the drive waits meanwhile, and so does whoever else writes events."""
+
+_End = tuple[dg.AssetMaterialization | dg.AssetObservation, list[dg.AssetCheckEvaluation]]
+"""What a clip's end looks like, and the checks that its film did not pass."""
 
 
 class Storyteller:
@@ -50,6 +53,7 @@ class Storyteller:
         self._told_failures = {} if self.is_asset_run else told_failures(context.instance, names)
         self._stops: dict[str, Stop] = {}
         self._untold: list[Outcome] = []
+        self._telling: asyncio.Task[None] | None = None
         self._together: Together = nullcontext
         self._trouble: Exception | None = None
         self._measures = project.settings.quality
@@ -71,10 +75,10 @@ class Storyteller:
             yield
         except BaseException:
             with suppress(Exception):  # the next run tells what this one did not
-                self._tell()
+                self._tell_some()
             raise
         while self._untold:
-            self._tell()
+            self._tell_some()
 
     def moved(self, clip_id: str, state: State) -> None:
         """Passed on; Dagster is not told of each move."""
@@ -89,7 +93,7 @@ class Storyteller:
                 self.failed.append(outcome)
             self._untold.append(outcome)
             if len(self._untold) == 1:
-                asyncio.get_running_loop().call_later(TOLD_WITHIN_S, self._tell_soon)
+                self._telling = asyncio.get_running_loop().create_task(self._tell_soon())
         self._listener.ended(outcome)
 
     def noticed(self, sentence: str) -> None:
@@ -121,27 +125,27 @@ class Storyteller:
         if self._trouble is not None:
             raise self._trouble
 
-    def _tell_soon(self) -> None:
-        """Tells some, and comes back for the others; nobody waits for it, so that an error waits for the next word."""
+    async def _tell_soon(self) -> None:
+        """Tells in a second what has ended by then; nobody waits for it, so that an error waits for the next word.
+
+        What to tell is found out in another thread: a storage elsewhere may hang, and the drive must not. A drive that
+        ends meanwhile leaves it to ``telling``.
+        """
         try:
-            self._tell()
+            await asyncio.sleep(TOLD_WITHIN_S)
+            while self._untold:
+                some = self._untold[:TOLD_AT_ONCE]
+                self._tell(some, await asyncio.to_thread(self._ends_of, some))
         except Exception as error:  # noqa: BLE001  # whatever it is, it ends the drive
             self._trouble = error
-            return
-        if self._untold:
-            asyncio.get_running_loop().call_soon(self._tell_soon)
 
-    def _tell(self) -> None:
+    def _tell_some(self) -> None:
+        """Tells some at once, where no drive has to wait for it any more."""
         some = self._untold[:TOLD_AT_ONCE]
-        # What this drive stored is measured only where films are; what was stored before, it must ask for.
-        attempts = {
-            outcome.clip.clip_id: outcome.attempt
-            for outcome in some
-            if outcome.attempt and (self._measures or outcome.verdict is not Verdict.STORED)
-        }
-        measured = measured_of(self._project.ledger, attempts) if attempts else {}
-        # Before the log is locked for all others.
-        ends = [self._end_of(outcome, measured.get(outcome.clip.clip_id)) for outcome in some]
+        self._tell(some, self._ends_of(some))
+
+    def _tell(self, some: Sequence[Outcome], ends: Sequence[_End]) -> None:
+        """Tells the first of those that are untold, in the thread in which Dagster runs the op."""
         with self._together():
             for outcome, (event, checks) in zip(some, ends, strict=True):
                 if outcome.verdict is Verdict.FAILED and not self.is_asset_run:
@@ -151,10 +155,18 @@ class Storyteller:
                     log_check(self._context, check)
         del self._untold[: len(some)]
 
-    def _end_of(
-        self, outcome: Outcome, quality: Quality | None
-    ) -> tuple[dg.AssetMaterialization | dg.AssetObservation, list[dg.AssetCheckEvaluation]]:
-        """What a clip's end looks like, and the checks that its film did not pass."""
+    def _ends_of(self, some: Sequence[Outcome]) -> list[_End]:
+        """Reads what is to be told, in the ledger and the storage, and changes nothing: whichever thread may do it."""
+        # What this drive stored is measured only where films are; what was stored before, it must ask for.
+        attempts = {
+            outcome.clip.clip_id: outcome.attempt
+            for outcome in some
+            if outcome.attempt and (self._measures or outcome.verdict is not Verdict.STORED)
+        }
+        measured = measured_of(self._project.ledger, attempts) if attempts else {}
+        return [self._end_of(outcome, measured.get(outcome.clip.clip_id)) for outcome in some]
+
+    def _end_of(self, outcome: Outcome, quality: Quality | None) -> _End:
         clip, attempt = outcome.clip, outcome.attempt
         if outcome.verdict is Verdict.FAILED:
             return failed_event(self._names, outcome), []

@@ -6,10 +6,14 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any, NoReturn
+from uuid import uuid4
 
 import dagster as dg
+import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from integration.deployment import QUIET, VIDEO, Deployment
 from unit.workflow.virtual_loop import VirtualLoop, run_virtually
 
@@ -34,7 +38,88 @@ def deployment(
     return deployment
 
 
-def tell(deployment: Deployment, drive: Drive, together: Callable[[], Any] = nullcontext) -> dg.DagsterRun:
+class ThreadedLoop(VirtualLoop):
+    """A loop whose time jumps, and whose threads are threads."""
+
+    run_in_executor = asyncio.SelectorEventLoop.run_in_executor
+
+
+class Strips:
+    """The film strips of a storage elsewhere. Whoever reads one while no loop runs in its thread waits until it may.
+
+    Attributes:
+        on_loop: Whether a loop waited meanwhile, for each that was read.
+        asked: Somebody reads one, or waits for it.
+    """
+
+    def __init__(self) -> None:
+        self.on_loop: list[bool] = []
+        self.asked = Event()
+        self.may_be_read = Event()
+        self.may_be_read.set()
+
+    def hold(self) -> None:
+        """From now on they may not be read."""
+        self.on_loop.clear()
+        self.asked.clear()
+        self.may_be_read.clear()
+
+    def read(self) -> None:
+        """One is asked for."""
+        self.on_loop.append(has_loop())
+        self.asked.set()
+        if not has_loop():
+            assert self.may_be_read.wait(timeout=60)
+
+
+def has_loop() -> bool:
+    """Whether a loop runs in this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+@pytest.fixture
+def strips() -> Strips:
+    """Those of the storage at ``elsewhere://``, which lies in memory."""
+    strips = Strips()
+
+    class Elsewhere(MemoryFileSystem):
+        protocol = "elsewhere"
+
+        @classmethod
+        def _strip_protocol(cls, path: str) -> str:
+            return str(super()._strip_protocol(path.replace("elsewhere://", "memory://", 1)))
+
+        def cat_file(self, path: str, *arguments: Any, **options: Any) -> Any:
+            if path.endswith(".strip.jpg"):
+                strips.read()
+            return super().cat_file(path, *arguments, **options)
+
+    fsspec.register_implementation("elsewhere", Elsewhere, clobber=True)
+    return strips
+
+
+@pytest.fixture
+def deployment_elsewhere(
+    strips: Strips, deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> Deployment:
+    """One whose only clip is stored elsewhere, and told; its strip is held."""
+    deployment = deploy(start_server(), write_manifest("a"), storage=f"elsewhere://{uuid4().hex}/out")
+    assert deployment.run_job("render_batch").success
+    assert strips.on_loop
+    strips.hold()
+    return deployment
+
+
+def tell(
+    deployment: Deployment,
+    drive: Drive,
+    together: Callable[[], Any] = nullcontext,
+    new_loop: Callable[[], VirtualLoop] = VirtualLoop,
+) -> dg.DagsterRun:
     """Lets a drive tell the end of the stored clip in a run, while time jumps."""
     names = Names()
 
@@ -43,18 +128,28 @@ def tell(deployment: Deployment, drive: Drive, together: Callable[[], Any] = nul
         project = names.project(context)
         clip = next(iter(project.wanted()))
         stored = Outcome(clip=clip, verdict=Verdict.STORED, attempt=project.ledger.newest([clip])[clip.clip_id])
-        storyteller, loop = Storyteller(context, names, project), VirtualLoop()
-        try:
-            with storyteller.telling(together):
-                run_virtually(drive(storyteller, stored), loop)
-        finally:
-            loop.close()
+        storyteller = Storyteller(context, names, project)
+        with storyteller.telling(together):
+            run(drive(storyteller, stored), new_loop())
 
     @dg.job(resource_defs=deployment.definitions.resources)
     def job() -> None:
         op()
 
     return job.execute_in_process(instance=deployment.instance, run_config=QUIET, raise_on_error=False).dagster_run
+
+
+def run(work: Coroutine[Any, Any, None], loop: VirtualLoop) -> None:
+    """Runs the work, and ends its loop as ``asyncio.run`` does: tasks are cancelled, threads are waited for."""
+    try:
+        run_virtually(work, loop)
+    finally:
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        run_virtually(asyncio.wait(tasks) if tasks else asyncio.sleep(0), loop)
+        run_virtually(loop.shutdown_default_executor(), loop)
+        loop.close()
 
 
 def told(deployment: Deployment) -> int:
@@ -67,11 +162,13 @@ class Together:
 
     def __init__(self) -> None:
         self.times = 0
+        self.is_written = asyncio.Event()
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
         self.times += 1
         yield
+        self.is_written.set()
 
 
 def refuse() -> NoReturn:
@@ -161,3 +258,47 @@ def test_why_a_drive_was_stopped_is_heard_where_dagster_cannot_be_told_either(de
     run = tell(deployment, drive, refuse)
     (failure,) = deployment.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
     assert "ZeroDivisionError" in str(failure.get_dagster_event().step_failure_data.error)
+
+
+def test_a_drive_goes_on_while_a_storage_elsewhere_keeps_a_film_strip_waiting(
+    deployment_elsewhere: Deployment, strips: Strips
+) -> None:
+    """A hanging object store may take minutes over one; a driver that is silent for one minute counts as dead."""
+    together, counts = Together(), []
+
+    async def drive(storyteller: Storyteller, stored: Outcome) -> None:
+        storyteller.ended(stored)
+        await asyncio.to_thread(strips.asked.wait)
+        await asyncio.sleep(600)
+        storyteller.ended(stored)
+        counts.append(told(deployment_elsewhere))
+        strips.may_be_read.set()
+        await together.is_written.wait()
+        counts.append(told(deployment_elsewhere))
+
+    assert tell(deployment_elsewhere, drive, together, ThreadedLoop).is_success
+    assert True not in strips.on_loop
+    assert counts[0] == 1
+    assert counts[1] > 1
+    assert told(deployment_elsewhere) == 3
+
+
+def test_what_is_being_read_for_when_a_drive_is_stopped_is_told_once(
+    deployment_elsewhere: Deployment, strips: Strips
+) -> None:
+    async def wait_for_the_loops_end() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            strips.may_be_read.set()
+
+    async def drive(storyteller: Storyteller, stored: Outcome) -> None:
+        waiting = asyncio.create_task(wait_for_the_loops_end())
+        storyteller.ended(stored)
+        await asyncio.to_thread(strips.asked.wait)
+        assert not waiting.done()
+        raise ZeroDivisionError
+
+    assert not tell(deployment_elsewhere, drive, new_loop=ThreadedLoop).is_success
+    assert strips.on_loop == [False, False]
+    assert told(deployment_elsewhere) == 2
