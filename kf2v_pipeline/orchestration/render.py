@@ -21,7 +21,7 @@ from kf2v_pipeline.orchestration.stop import as_batch_tag
 from kf2v_pipeline.orchestration.storyteller import Storyteller, is_partitioned
 from kf2v_pipeline.orchestration.told import Told
 from kf2v_pipeline.words import counted
-from kf2v_pipeline.workflow.outcome import DriveReport, Outcome, Verdict
+from kf2v_pipeline.workflow.outcome import VIDEO_UNREACHABLE, DriveReport, Outcome, Verdict
 from kf2v_pipeline.workflow.pool import LANE_LEFT_OUT
 from kf2v_pipeline.workflow.project import Project
 
@@ -33,6 +33,9 @@ _IN_TIME = ("SliceEnded", "TakenOver", "BuysNothing", LANE_LEFT_OUT)
 
 _OF_ALL_LANES = "BudgetReached"
 """It stops one lane after the other, and each run has a budget of its own: no lane begins another one for it."""
+
+_OF_STORED_VIDEOS = ("StorageRefused", VIDEO_UNREACHABLE)
+"""Reasons that are about single clips, which are named with them."""
 
 
 class RenderConfig(dg.Config):
@@ -157,7 +160,9 @@ def drive_clips(
     stopped = _stopped(report)
     failures = [_failed_line(outcome) for outcome in storyteller.failed] + stopped
     context.add_output_metadata(_run_metadata(report, failures))
-    codes = [str(line["code"]) for line in stopped if line["code"] not in storyteller.stop_codes - {_OF_ALL_LANES}]
+    # A lane's stop is told by the lane; a stored clip that can't be had waits for no run of the clip sensor.
+    others = storyteller.stop_codes - {_OF_ALL_LANES} | {VIDEO_UNREACHABLE}
+    codes = [str(line["code"]) for line in stopped if line["code"] not in others]
     if codes:
         context.instance.add_run_tags(context.run_id, as_batch_tag(codes[0], context.run_id))
     return failures
@@ -206,9 +211,16 @@ def _failed_line(outcome: Outcome) -> dict[str, Any]:
 
 def _stopped(report: DriveReport) -> list[dict[str, Any]]:
     """A line for each reason for which clips were left although there was time; a stopped lane is one."""
-    left = [outcome for outcome in report.of(Verdict.LEFT) if outcome.code not in _IN_TIME]
-    reasons = dict.fromkeys((str(outcome.code), str(outcome.message)) for outcome in left)
-    return [{"clip": "", "code": code, "reason": reason, "what_to_do": ""} for code, reason in reasons]
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for outcome in report.of(Verdict.LEFT):
+        if outcome.code not in _IN_TIME:
+            reasons.setdefault((str(outcome.code), str(outcome.message)), []).append(outcome.clip.clip_id)
+    return [_stop_line(code, reason, clips) for (code, reason), clips in reasons.items()]
+
+
+def _stop_line(code: str, reason: str, clips: list[str]) -> dict[str, Any]:
+    names = f"Left: {_listed(clips)}. " if code in _OF_STORED_VIDEOS else ""
+    return {"clip": "", "code": code, "reason": names + reason, "what_to_do": ""}
 
 
 def _failure(failures: list[dict[str, Any]]) -> dg.Failure:
@@ -216,9 +228,9 @@ def _failure(failures: list[dict[str, Any]]) -> dg.Failure:
     words = [f"{line['clip']} ({line['code']}: {line['reason']})" for line in clips]
     stops = [line["reason"] for line in failures if not line["clip"]]
     count = len({line["clip"] for line in clips})  # a clip may have lost several videos
-    parts = ([f"{counted(count, 'clip')} failed: {_listed(words, '; ')}."] if clips else []) + stops
+    parts = ([f"{counted(count, 'clip')} failed: {_listed(words, '; ')}."] if clips else []) + [_listed(stops, " ")]
     shown = table(failures[:_SHOWN], ("clip", "code", "reason", "what_to_do"))
-    return dg.Failure(" ".join(parts), metadata={"failed": shown}, allow_retries=False)
+    return dg.Failure(" ".join(parts).strip(), metadata={"failed": shown}, allow_retries=False)
 
 
 def _listed(words: list[str], between: str = ", ") -> str:

@@ -22,6 +22,7 @@ from kf2v_pipeline.storage.ledger import Ledger
 from kf2v_pipeline.storage.sidecar import read_sidecar, write_sidecar
 from kf2v_pipeline.storage.store import COPY_PREFIX, Store, sha256_of
 from kf2v_pipeline.wan.client import WanClient
+from kf2v_pipeline.wan.fault import judge
 from kf2v_pipeline.wan.wire import describe_create
 from kf2v_pipeline.workflow.desk import Desk
 from kf2v_pipeline.workflow.driver import living_drivers
@@ -121,14 +122,28 @@ class Collector:
         """Puts a stored video that is not in the store any more back there, if the service still has it.
 
         A service that refuses to be asked for one old task may still make others: its lane goes on.
+
+        Returns:
+            False where the service says that it has it no more.
+
+        Raises:
+            ServiceError, TransportError, VideoError: It can't be had now, and the service may have it all the same.
+            StorageError: The store does not take it.
         """
-        stored_at = attempt.stored_at
+        stored_at, video_url = attempt.stored_at, None
+        if attempt.sha256 is not None:
+            self._refused[attempt.attempt_id] = attempt.sha256  # what was kept once is kept again, whatever its flaw
         try:
-            is_here = self._film(attempt).exists()
-            video_url = None if is_here else _address_in(await lane.client.get(attempt.task_id or ""))
+            if not self._film(attempt).exists():
+                reading = await lane.client.get(attempt.task_id or "")
+                if reading.status is not TaskStatus.SUCCEEDED:
+                    return False
+                video_url = _address_in(reading)
             await self._store_video(lane, clip, attempt, video_url, at=lambda: stored_at)
-        except (ServiceError, TransportError, VideoError):
-            return False
+        except ServiceError as error:
+            if _says_gone(error):
+                return False
+            raise
         self._film(attempt).unlink(missing_ok=True)
         return True
 
@@ -268,6 +283,12 @@ class Collector:
             if pictures is not None:
                 with suppress(StorageError):  # the gallery makes missing pictures; the video is what was paid for
                     write_previews(self._store, pictures, clip.clip_id, clip.fingerprint)
+
+
+def _says_gone(error: ServiceError) -> bool:
+    """Whether a refusal is about the task or its video; a wrong key or a busy service says nothing of them."""
+    verdict = judge(error.code, error.message, error.http_status)
+    return error.code == "VideoUrlRefused" or verdict.remedy is Remedy.PERSON
 
 
 def _address_in(reading: Reading) -> str:

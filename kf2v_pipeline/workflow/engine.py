@@ -15,7 +15,7 @@ from kf2v_pipeline.domain.attempt import Attempt, Fact, FactKind, State
 from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.policy import Standing, retry_at, standing
 from kf2v_pipeline.domain.price import NO_LIMIT, Budget
-from kf2v_pipeline.errors import SettingsError, StorageError
+from kf2v_pipeline.errors import ServiceError, SettingsError, StorageError, TransportError, VideoError
 from kf2v_pipeline.storage.layout import path_of
 from kf2v_pipeline.storage.ledger import Driver, Ledger
 from kf2v_pipeline.storage.store import Store
@@ -26,7 +26,7 @@ from kf2v_pipeline.workflow.driver import dismiss_the_dead
 from kf2v_pipeline.workflow.fleet import Fleet
 from kf2v_pipeline.workflow.frames import FrameSender
 from kf2v_pipeline.workflow.leftover import Leftovers, describe_end
-from kf2v_pipeline.workflow.outcome import DriveReport, Listener, Outcome, Verdict
+from kf2v_pipeline.workflow.outcome import VIDEO_UNREACHABLE, DriveReport, Listener, Outcome, Verdict
 from kf2v_pipeline.workflow.pool import Pool
 from kf2v_pipeline.workflow.tempo import Tempo
 
@@ -326,6 +326,10 @@ class Engine:
                 await self._begin(clip, attempt)
             except StorageError as error:
                 self.leave(clip, "StorageRefused", f"Its video left the storage and can't be put back: {error}")
+            except (ServiceError, TransportError, VideoError) as error:
+                what = "Its video left the storage and can't be fetched again at the moment"
+                message = f"{what} ({error}); run again while the service keeps it, for 24 hours."
+                self.leave(clip, VIDEO_UNREACHABLE, message)
             except SettingsError as error:  # one service that can't be used any more must not keep the others waiting
                 self.leave(clip, "ServiceUnusable", str(error))
 

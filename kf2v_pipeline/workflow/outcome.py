@@ -10,6 +10,9 @@ from typing import Protocol
 from kf2v_pipeline.domain.attempt import Attempt, State
 from kf2v_pipeline.domain.clip import Clip
 
+VIDEO_UNREACHABLE = "VideoUnreachable"
+"""Code of a clip that is left since its stored video is not in the storage any more, and can't be fetched again now."""
+
 
 class Verdict(str, Enum):
     """How one clip ended for one drive."""

@@ -14,6 +14,7 @@ import dagster as dg
 import pytest
 from integration.commands.office import Office
 from integration.deployment import Deployment
+from integration.service import Service
 from integration.test_dagster_sensors import said
 
 from kf2v_pipeline.domain.attempt import Fact, FactKind, State
@@ -324,6 +325,34 @@ def test_a_reason_that_is_no_lanes_is_not_hidden_by_a_run_that_went_on_beside_th
     begin(deployment, dg.DagsterRunStatus.CANCELED)  # a person mended it, and launched a run
 
     assert left_out(deployment) == []
+
+
+def test_a_video_that_left_the_storage_and_cannot_be_had_at_the_moment_turns_its_run_red_and_holds_up_no_other_clip(
+    deploy: Deploy, service: Service, write_manifest: WriteManifest, tmp_path: Path
+) -> None:
+    manifest = write_manifest("a")
+    with service.over() as server:
+        deployment = deploy(server, manifest)
+        assert deployment.run_job("render_batch").success
+    [video] = (tmp_path / "out" / "videos" / "a").glob("*.mp4")
+    video.unlink()
+    with service.over(faults=(Fault(on="get", kind="throttle"),)):
+        result = deployment.materialize("video", partition_key="a")
+
+    assert not result.success
+    assert deployment.partitions() == (set(), {"a"})
+    [failure] = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    assert failure.user_failure_data is not None
+    assert str(failure.user_failure_data.description).startswith(
+        "Left: a. Its video left the storage and can't be fetched again at the moment (Throttling.RateQuota: "
+    )
+    assert said(deployment.tick("clip_sensor")) == "Every wanted clip is stored, or failed for good."
+    write_manifest("a", "b")
+    deployment.materialize("manifest")
+    assert left_out(deployment) == []
+    with service.over():
+        assert deployment.materialize("video", partition_key="a").success
+    assert deployment.partitions() == ({"a"}, set())
 
 
 @pytest.mark.parametrize(("minutes", "holds_up"), [(14, True), (16, False)])

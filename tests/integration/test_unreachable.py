@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -116,5 +116,38 @@ def test_an_old_video_that_the_service_refuses_to_be_asked_for_keeps_no_other_cl
     with service.over(faults=(Fault(on="get", kind="error", match="take 0", status=403, code="AccessDenied"),)):
         report = drive(project)
 
-    assert verdicts(report) == {"a": ("failed", "VideoMissing"), "b": ("stored", None)}
+    assert verdicts(report) == {"a": ("left", "VideoUnreachable"), "b": ("stored", None)}
     assert report.stops == ()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [None, Fault(on="get", kind="throttle"), Fault(on="get", kind="cut"), Fault(on="download", kind="cut")],
+    ids=["out of reach", "throttled", "no reply", "half a video"],
+)
+def test_a_video_that_left_the_storage_is_fetched_again_once_the_service_gives_it(
+    fault: Fault | None, open_project: OpenProject, write_manifest: WriteManifest, service: Service, tmp_path: Path
+) -> None:
+    project = open_project(write_manifest("a"))
+    with service.over():
+        path = tmp_path / "out" / drive(project).outcomes["a"].attempt.video_path
+    path.unlink()
+
+    with service.over(faults=(fault,)) if fault else nullcontext():
+        assert verdicts(drive(project)) == {"a": ("left", "VideoUnreachable")}
+
+    with service.over() as server:
+        assert verdicts(drive(project)) == {"a": ("already_stored", None)}
+        assert path.is_file()
+        assert len(server.journal()["creates"]) == 1
+
+
+def test_a_video_that_left_the_storage_and_whose_address_expired_is_missing(
+    open_project: OpenProject, write_manifest: WriteManifest, service: Service, tmp_path: Path
+) -> None:
+    project = open_project(write_manifest("a"))
+    with service.over():
+        (tmp_path / "out" / drive(project).outcomes["a"].attempt.video_path).unlink()
+
+    with service.over(faults=(Fault(on="download", kind="expired"),)):
+        assert verdicts(drive(project)) == {"a": ("failed", "VideoMissing")}

@@ -22,7 +22,7 @@ from kf2v_pipeline.domain.clip import Clip, Frame
 from kf2v_pipeline.errors import Kf2vError, NotSent, ReplyLost, ServiceError, StorageError
 from kf2v_pipeline.storage.store import Store
 from kf2v_pipeline.workflow.collect import Collector
-from kf2v_pipeline.workflow.outcome import Verdict
+from kf2v_pipeline.workflow.outcome import DriveReport, Verdict
 from kf2v_pipeline.workflow.tempo import Tempo
 
 CLIPS = 2
@@ -154,6 +154,10 @@ def drives(night: RealNight) -> Iterator[str]:
     raise AssertionError("clips are left after ten drives")
 
 
+def ends(report: DriveReport) -> dict[str, tuple[Verdict, str | None]]:
+    return {clip_id: (outcome.verdict, outcome.code) for clip_id, outcome in report.outcomes.items()}
+
+
 @pytest.mark.parametrize(
     "case",
     [
@@ -274,6 +278,122 @@ def test_a_storage_that_refuses_a_video_that_left_it_ends_no_drive(
     assert verdicts == {"c000": Verdict.LEFT, "c001": Verdict.ALREADY_STORED}
     night.loop.pass_time(timedelta(minutes=1))
     assert {outcome.verdict for outcome in night.drive().outcomes.values()} == {Verdict.ALREADY_STORED}
+    night.assert_each_video_is_stored_for_its_clip()
+    night.close()
+
+
+@pytest.mark.parametrize(
+    ("place", "error"),
+    [
+        ("get", ReplyLost("get", "no reply came in time")),
+        ("get", NotSent("get", "no connection could be made")),
+        ("get", ServiceError("Throttling.RateQuota", "Requests rate limit exceeded.", http_status=429)),
+        ("get", ServiceError("InternalError", "Internal server error!", http_status=500)),
+        ("get", ServiceError("InvalidApiKey", "Invalid API-key provided.", http_status=401)),
+        ("download", ReplyLost("download", "no reply came in time")),
+        ("download, half of it here", ReplyLost("download", "the connection broke")),
+    ],
+    ids=["no reply", "not sent", "throttled", "failed inside", "wrong key", "no video", "half a video"],
+)
+def test_a_video_that_left_the_storage_and_cannot_be_had_at_the_moment_is_left_to_the_next_drive(
+    place: str, error: Exception, clips: list[Clip], film: Path, tmp_path: Path
+) -> None:
+    is_away = False
+
+    def refuse(passed: str) -> None:
+        if is_away and passed == place:
+            raise error
+
+    night = RealNight(tmp_path / "night", clips, film, refuse)
+    night.drive()
+    night.store.remove(night.ledger.newest(clips)["c000"].video_path or "")
+    is_away = True
+
+    report = night.drive()
+
+    assert ends(report) == {"c000": (Verdict.LEFT, "VideoUnreachable"), "c001": (Verdict.ALREADY_STORED, None)}
+    assert str(error) in (report.outcomes["c000"].message or "")
+    assert report.stops == ()
+    is_away = False
+    assert {outcome.verdict for outcome in night.drive().outcomes.values()} == {Verdict.ALREADY_STORED}
+    night.assert_each_video_is_stored_for_its_clip()
+    night.close()
+
+
+@pytest.mark.parametrize(
+    ("place", "error"),
+    [
+        ("get", ServiceError("TaskNotExist", "The task does not exist.", http_status=404)),
+        ("download", ServiceError("VideoUrlRefused", "HTTP 403; it may have expired", http_status=403)),
+    ],
+    ids=["no task", "no video"],
+)
+def test_a_video_that_left_the_storage_and_that_the_service_has_no_more_fails_its_clip(
+    place: str, error: Exception, clips: list[Clip], film: Path, tmp_path: Path
+) -> None:
+    is_gone = False
+
+    def refuse(passed: str) -> None:
+        if is_gone and passed == place:
+            raise error
+
+    night = RealNight(tmp_path / "night", clips, film, refuse)
+    night.drive()
+    night.store.remove(night.ledger.newest(clips)["c000"].video_path or "")
+    is_gone = True
+
+    report = night.drive()
+
+    assert ends(report) == {"c000": (Verdict.FAILED, "VideoMissing"), "c001": (Verdict.ALREADY_STORED, None)}
+    night.close()
+
+
+def test_a_video_that_left_the_storage_fails_its_clip_where_the_service_shows_its_task_without_a_video(
+    clips: list[Clip], film: Path, tmp_path: Path
+) -> None:
+    night = RealNight(tmp_path / "night", clips, film)
+    night.drive()
+    night.store.remove(night.ledger.newest(clips)["c000"].video_path or "")
+    night.wan.lagging_gets = 1
+
+    assert ends(night.drive())["c000"] == (Verdict.FAILED, "VideoMissing")
+    night.close()
+
+
+def test_a_video_that_left_the_storage_and_arrives_damaged_is_fetched_once_more_by_the_next_drive(
+    clips: list[Clip], film: Path, tmp_path: Path
+) -> None:
+    begun: list[Path] = []
+
+    def leave_a_false_beginning(place: str) -> None:
+        if place == "get" and begun:
+            begun.pop().write_bytes(bytes(99))
+
+    night = RealNight(tmp_path / "night", clips, film, leave_a_false_beginning)
+    night.drive()
+    attempt = night.ledger.newest(clips)["c000"]
+    night.store.remove(attempt.video_path or "")
+    begun.append(night.collector.incoming / f"{attempt.attempt_id}.part")
+
+    assert ends(night.drive())["c000"] == (Verdict.LEFT, "VideoUnreachable")
+
+    assert {outcome.verdict for outcome in night.drive().outcomes.values()} == {Verdict.ALREADY_STORED}
+    night.assert_each_video_is_stored_for_its_clip()
+    night.close()
+
+
+def test_a_flawed_video_that_was_kept_is_fetched_again_as_it_was(clips: list[Clip], film: Path, tmp_path: Path) -> None:
+    """It is what the service made and bills."""
+    film.write_bytes(film.read_bytes()[:-99])
+    night = RealNight(tmp_path / "night", clips, film)
+    night.drive()
+    attempt = night.ledger.newest(clips)["c000"]
+    assert attempt.error_code == "VideoDamaged"
+    night.store.remove(attempt.video_path or "")
+    night.collector = Collector(night.store, night.collector.incoming)  # another process's
+
+    assert ends(night.drive())["c000"] == (Verdict.ALREADY_STORED, None)
+
     night.assert_each_video_is_stored_for_its_clip()
     night.close()
 
