@@ -6,12 +6,16 @@ from datetime import datetime, timedelta, timezone
 
 import dagster as dg
 
+from kf2v_pipeline.domain.address import redact
 from kf2v_pipeline.orchestration.names import Names
 from kf2v_pipeline.settings import Settings
 from kf2v_pipeline.storage.source import token
 
 READING_TAG = "kf2v/reading"
 """On every run that the sensor starts to read the manifest: what was to be read."""
+
+MOST_S = 3600
+"""How long a reading may take; a hundred thousand frames at a remote place take minutes."""
 
 FIRST_WAIT = timedelta(minutes=5)
 """How long after a reading that failed the next one comes; twice as long after each further one, up to the longest."""
@@ -22,10 +26,12 @@ _IS_READ = " read"
 """Behind a cursor whose reading is over: from then on a tick need not ask Dagster."""
 
 
-def what_to_read(settings: Settings, manifest_token: str) -> str:
-    """A sign that differs once the manifest has changed, or a setting by which its rows are read."""
+def what_to_read(settings: Settings, manifest_name: str, manifest_token: str) -> str:
+    """A sign that differs once the manifest has changed, or a setting by which its rows are read or written down."""
     catalog = token(str(settings.catalog)) if settings.catalog else None
     meaning = [
+        manifest_name,
+        redact(settings.ledger_url),
         settings.service,
         settings.lanes,
         settings.frames,
@@ -34,7 +40,7 @@ def what_to_read(settings: Settings, manifest_token: str) -> str:
         bool(settings.api_key),
         catalog,
     ]
-    return f"{manifest_token} {hashlib.sha256(json.dumps(meaning).encode()).hexdigest()[:16]}"
+    return f"{manifest_token} {_digest(json.dumps(meaning))}"
 
 
 def why_not_read(context: dg.SensorEvaluationContext, names: Names, wish: str, now: datetime) -> str | None:
@@ -53,30 +59,33 @@ def why_not_read(context: dg.SensorEvaluationContext, names: Names, wish: str, n
     if not newest:
         return unchanged
     run, ended_at = newest[0].dagster_run, _end_of(newest[0])
-    if run.is_success or _was_read_since(context.instance, names, ended_at):
+    if run.is_success:
         context.update_cursor(wish + _IS_READ)
         return unchanged
-    if not run.is_finished:
+    if not run.is_finished and not _is_lost(newest[0], now):
         return f"{unchanged} Run {run.run_id} is about to read it."
     if run.status is dg.DagsterRunStatus.CANCELED:
         job = names.of("refresh_manifest")
         return f"{unchanged} Run {run.run_id}, which was to read it, was canceled: launch job {job} when it is to be."
     failures = context.instance.get_runs_count(dg.RunsFilter(tags=tags, statuses=[dg.DagsterRunStatus.FAILURE]))
-    again_at = ended_at + min(FIRST_WAIT * 2 ** min(failures - 1, 10), LONGEST_WAIT)
+    again_at = ended_at + min(FIRST_WAIT * 2 ** max(0, min(failures - 1, 10)), LONGEST_WAIT)
     tells = f"{unchanged} Run {run.run_id} failed to read it; the next one begins at {again_at:%H:%M} UTC."
     return tells if now < again_at else None
 
 
 def reading_tags(names: Names, wish: str) -> dict[str, str]:
     """The tags of a run that is to read it."""
-    return {READING_TAG: hashlib.sha256(f"{names.of('manifest')} {wish}".encode()).hexdigest()[:16]}
+    return {READING_TAG: _digest(f"{names.of('manifest')} {wish}"), "dagster/max_runtime": str(MOST_S)}
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _end_of(record: dg.RunRecord) -> datetime:
     return datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), timezone.utc)
 
 
-def _was_read_since(instance: dg.DagsterInstance, names: Names, at: datetime) -> bool:
-    """Whether another run has read the manifest since then: a person's, or the night's."""
-    event = instance.get_latest_materialization_event(names.manifest)
-    return event is not None and event.timestamp > at.timestamp()
+def _is_lost(record: dg.RunRecord, now: datetime) -> bool:
+    """Whether a run started so long ago that its process must be gone; Dagster may call it STARTED for ever."""
+    return record.start_time is not None and now.timestamp() - record.start_time > 2 * MOST_S

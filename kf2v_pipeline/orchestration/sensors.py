@@ -72,7 +72,8 @@ def build_sensors(settings: Settings, names: Names, jobs: Jobs, open_project: Op
         if found is None:
             job = jobs.refresh_manifest.name
             return dg.SkipReason(f"The manifest's address does not tell when it changes: launch job {job} when it did.")
-        wish = what_to_read(settings, found)
+        with open_project(settings) as project:
+            wish = what_to_read(settings, project.manifest_name, found)
         if reason := why_not_read(context, names, wish, utc_now()):
             return dg.SkipReason(reason)
         return dg.SensorResult(run_requests=[dg.RunRequest(tags=reading_tags(names, wish))], cursor=wish)

@@ -12,8 +12,8 @@ from sqlalchemy.exc import IntegrityError
 from kf2v_pipeline.domain.attempt import State
 from kf2v_pipeline.domain.clip import Clip, digest_of
 from kf2v_pipeline.domain.policy import Standing
-from kf2v_pipeline.domain.price import Money, total_by_currency
-from kf2v_pipeline.orchestration.checks import manifest_results, table_results
+from kf2v_pipeline.domain.price import total_by_currency
+from kf2v_pipeline.orchestration.checks import bills_of, manifest_results, table_results
 from kf2v_pipeline.orchestration.columns import table_lineage
 from kf2v_pipeline.orchestration.events import row_event, stored_event
 from kf2v_pipeline.orchestration.metadata import address_of, amounts, cost_table, place_of, table, way_to
@@ -74,11 +74,7 @@ def table_step(context: Context, names: Names) -> Step:
     rows = written.rows
     counts = Counter(str(row["status"]) for row in rows)
     # Of the attempts themselves, not of the rows, and of no later ones: the ledger goes on while the table is written.
-    bills = [
-        (attempt.model, Money(amount=attempt.cost, currency=attempt.currency))
-        for attempt in written.newest.values()
-        if attempt.cost is not None and attempt.currency
-    ]
+    bills = bills_of(written.newest.values())
     metadata = {
         "dagster/row_count": len(rows),
         "dagster/uri": f"{project.store.url}/{VIDEOS_TABLE}",

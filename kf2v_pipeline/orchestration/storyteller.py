@@ -12,7 +12,7 @@ from kf2v_pipeline.orchestration.event_log import Together
 from kf2v_pipeline.orchestration.events import failed_event, flaw_event, log_check, report_planned, stored_event
 from kf2v_pipeline.orchestration.names import Names
 from kf2v_pipeline.orchestration.stop import Stop, as_tag
-from kf2v_pipeline.orchestration.told import Told, told_failures
+from kf2v_pipeline.orchestration.told import Red, Told
 from kf2v_pipeline.words import counted
 from kf2v_pipeline.workflow.finish import measured_of
 from kf2v_pipeline.workflow.outcome import Listener, Outcome, Verdict
@@ -50,7 +50,7 @@ class Storyteller:
         self._listener: Listener = names.listener(context)
         self._told = Told.ask(context.instance, names)
         # Whoever chooses partitions asks for all of them: each that fails is news.
-        self._told_failures = {} if self.is_asset_run else told_failures(context.instance, names)
+        self._red = Red() if self.is_asset_run else Red.ask(context.instance, names)
         self._stops: dict[str, Stop] = {}
         self._untold: list[Outcome] = []
         self._telling: asyncio.Task[None] | None = None
@@ -110,15 +110,16 @@ class Storyteller:
 
     def _is_to_be_told(self, outcome: Outcome) -> bool:
         if outcome.verdict is Verdict.ALREADY_STORED:
-            # In a run that asks for the partition it is told again, else only what Dagster does not know yet.
-            return self.is_asset_run or not self._told.is_told(outcome.clip)
+            # In a run that asks for the partition it is told again, else only where that changes what Dagster shows.
+            is_red = outcome.clip.clip_id in self._red.clip_ids
+            return self.is_asset_run or is_red or not self._told.is_told(outcome.clip)
         return outcome.verdict is Verdict.STORED or (outcome.verdict is Verdict.FAILED and self._is_news(outcome))
 
     def _is_news(self, outcome: Outcome) -> bool:
         """Each night finds the clips that failed for good before; that is told once, and turns one run red."""
         if outcome.attempt is None or outcome.clip.clip_id in self._asked:
             return True
-        return self._told_failures.get(outcome.clip.clip_id) != outcome.attempt.attempt_id
+        return self._red.attempts.get(outcome.clip.clip_id) != outcome.attempt.attempt_id
 
     def _check(self) -> None:
         """Lets whoever drives know that Dagster could not be told."""

@@ -7,7 +7,7 @@ ask for the versions of all partitions of an asset, or for those that are red; i
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import dagster as dg
 
@@ -79,25 +79,35 @@ class Told:
         return event if self.rows.get(clip.clip_id) == clip.fingerprint else max(event - 1, _BEGINNING)
 
 
-def told_failures(instance: dg.DagsterInstance, names: Names) -> dict[str, str]:
-    """Of which attempt a partition is red, by clip_id: a run that failed said so, and nothing came after it."""
-    log, video = instance.event_log_storage, names.video
-    planned = log.get_latest_asset_partition_materialization_attempts_without_materializations(video)
-    failed = _failed_runs(instance, {run_id for run_id, _ in planned.values()})
-    said = log.get_latest_storage_id_by_partition(video, dg.DagsterEventType.ASSET_OBSERVATION)
-    reasons = [
-        said[clip_id]
-        for clip_id, (run_id, event) in planned.items()
-        if run_id in failed and said.get(clip_id, _BEGINNING) > event
-    ]
-    told: dict[str, str] = {}
-    for chunk in chunks(reasons):
-        of_chunk = dg.AssetRecordsFilter(video, storage_ids=chunk)
-        for record in instance.fetch_observations(of_chunk, limit=len(chunk)).records:
-            observation = record.asset_observation
-            if observation is not None and observation.partition is not None and ATTEMPT in observation.tags:
-                told[observation.partition] = observation.tags[ATTEMPT]
-    return told
+@dataclass(frozen=True, kw_only=True)
+class Red:
+    """The partitions of ``video`` that are red: a run that failed was to make them, and nothing came after it.
+
+    Attributes:
+        clip_ids: All of them.
+        attempts: Of which attempt a run told that it failed, by clip_id.
+    """
+
+    clip_ids: frozenset[str] = frozenset()
+    attempts: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def ask(cls, instance: dg.DagsterInstance, names: Names) -> Red:
+        """What the instance knows now."""
+        log, video = instance.event_log_storage, names.video
+        planned = log.get_latest_asset_partition_materialization_attempts_without_materializations(video)
+        failed = _failed_runs(instance, {run_id for run_id, _ in planned.values()})
+        red = {clip_id: event for clip_id, (run_id, event) in planned.items() if run_id in failed}
+        said = log.get_latest_storage_id_by_partition(video, dg.DagsterEventType.ASSET_OBSERVATION)
+        reasons = [said[clip_id] for clip_id, event in red.items() if said.get(clip_id, _BEGINNING) > event]
+        told: dict[str, str] = {}
+        for chunk in chunks(reasons):
+            of_chunk = dg.AssetRecordsFilter(video, storage_ids=chunk)
+            for record in instance.fetch_observations(of_chunk, limit=len(chunk)).records:
+                observation = record.asset_observation
+                if observation is not None and observation.partition is not None and ATTEMPT in observation.tags:
+                    told[observation.partition] = observation.tags[ATTEMPT]
+        return cls(clip_ids=frozenset(red), attempts=told)
 
 
 def _failed_runs(instance: dg.DagsterInstance, run_ids: Collection[str]) -> set[str]:

@@ -136,9 +136,9 @@ class Collector:
         try:
             if not self._film(attempt).exists():
                 reading = await lane.client.get(attempt.task_id or "")
-                if reading.status is not TaskStatus.SUCCEEDED:
+                if reading.status in (TaskStatus.FAILED, TaskStatus.CANCELED):
                     return False
-                video_url = _address_in(reading)
+                video_url = _address_in(reading)  # one that does not know the task may be a replica that lags
             await self._store_video(lane, clip, attempt, video_url, at=lambda: stored_at)
         except ServiceError as error:
             if _says_gone(error):

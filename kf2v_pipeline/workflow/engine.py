@@ -316,7 +316,9 @@ class Engine:
 
     async def _admit(self, clips: Sequence[Clip]) -> None:
         newest = self.ledger.newest(clips)
-        for number, clip in enumerate(clips, 1):
+        # Last those whose videos left the storage: to fetch one again may take long, and nobody else is to wait for it.
+        in_order = sorted(clips, key=lambda clip: clip.clip_id in newest and newest[clip.clip_id].state is State.STORED)
+        for number, clip in enumerate(in_order, 1):
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
             attempt = newest.get(clip.clip_id)

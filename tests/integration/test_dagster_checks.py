@@ -106,6 +106,18 @@ def test_a_table_whose_costs_are_not_the_ledgers_fails_its_check(
     assert results["spend_is_the_ledgers"].severity is dg.AssetCheckSeverity.ERROR
 
 
+def test_a_table_that_another_run_wrote_in_the_same_second_passes_its_check(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    deployment = deploy(start_server(), write_manifest("a", "b"))
+    deployment.run_job("render_batch")
+
+    with open_project(deployment.settings) as project:
+        results = {each.check_name: each for each in table_results(Names(), project, deployment.table(), bills=())}
+
+    assert results["spend_is_the_ledgers"].passed
+
+
 def test_a_flaw_of_a_film_warns_and_only_a_file_that_is_no_film_is_an_error_that_blocks(
     deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
 ) -> None:

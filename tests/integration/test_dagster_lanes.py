@@ -351,8 +351,8 @@ def test_a_video_that_left_the_storage_and_cannot_be_had_at_the_moment_turns_its
     deployment.materialize("manifest")
     assert left_out(deployment) == []
     with service.over():
-        assert deployment.materialize("video", partition_key="a").success
-    assert deployment.partitions() == ({"a"}, set())
+        assert deployment.run_job("render_batch").success
+    assert deployment.partitions() == ({"a", "b"}, set())
 
 
 @pytest.mark.parametrize(("minutes", "holds_up"), [(14, True), (16, False)])

@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.events import DagsterEvent, DagsterEventType
 from integration.deployment import MODERATED, Deployment
 
 from kf2v_pipeline.errors import SettingsError
@@ -128,6 +129,7 @@ def test_the_manifest_is_read_again_where_other_lanes_may_make_its_clips(
 @pytest.mark.parametrize(
     "changed",
     [
+        {"ledger": "sqlite:///other.db"},
         {"service": "local"},
         {"api_key": "sk-of-a-person"},
         {"fix_frames": True},
@@ -156,12 +158,32 @@ def test_the_manifest_is_read_again_after_a_setting_changed_by_which_its_rows_ar
     assert isinstance(other.tick("manifest_sensor", first.cursor), dg.SkipReason)
 
 
-def test_the_key_is_in_no_cursor(
+def test_the_manifest_is_read_again_at_another_address(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest, tmp_path: Path
+) -> None:
+    """The ledger keeps its rows by their manifest's address."""
+    manifest = write_manifest("a")
+    other = manifest.with_name("other.csv")
+    other.hardlink_to(manifest)
+    deployment = deploy(start_server(), manifest)
+    first = deployment.tick("manifest_sensor")
+
+    again = Deployment(deployment.instance, replace(deployment.settings, manifest=str(other)))
+
+    assert first.cursor.split()[0] == again.tick("manifest_sensor").cursor.split()[0]
+    assert len(again.tick("manifest_sensor", first.cursor).run_requests) == 1
+
+
+def test_neither_key_nor_password_is_in_a_cursor_or_has_a_part_in_it(
     deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
 ) -> None:
-    deployment = deploy(start_server(), write_manifest("a"), api_key="sk-of-a-person")
-    request = deployment.tick("manifest_sensor")
-    assert "sk-of" not in request.cursor + str(request.run_requests)
+    server, manifest = start_server(), write_manifest("a")
+    secrets = [("sk-of-a-person", "s3cret"), ("sk-of-another", "0ther")]
+    cursors = {
+        deploy(server, manifest, api_key=key, ledger=f"postgresql://u:{password}@db/l").tick("manifest_sensor").cursor
+        for key, password in secrets
+    }
+    assert len(cursors) == 1
 
 
 def test_a_reading_that_failed_is_tried_again_after_longer_and_longer_waits(
@@ -192,20 +214,6 @@ def test_a_reading_that_failed_is_tried_again_after_longer_and_longer_waits(
     assert said(deployment.tick("manifest_sensor", context.cursor)) == UNCHANGED
 
 
-def test_a_reading_that_failed_is_made_up_for_by_any_other_that_did_not(
-    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest, tmp_path: Path
-) -> None:
-    deployment = deploy(start_server(), write_manifest("a"))
-    first = deployment.tick("manifest_sensor")
-    (tmp_path / "out").write_text("a file where the storage should be", encoding="utf-8")
-    assert not deployment.run_job("refresh_manifest", tags=first.run_requests[0].tags).success
-    (tmp_path / "out").unlink()
-
-    assert deployment.materialize("manifest").success
-
-    assert said(deployment.tick("manifest_sensor", first.cursor)) == UNCHANGED
-
-
 def test_a_reading_that_waits_is_waited_for_and_one_that_a_person_canceled_is_left_to_them(
     deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
 ) -> None:
@@ -222,6 +230,22 @@ def test_a_reading_that_waits_is_waited_for_and_one_that_a_person_canceled_is_le
     assert said(deployment.tick("manifest_sensor", first.cursor)).endswith(
         "launch job refresh_manifest when it is to be."
     )
+
+
+def test_a_reading_whose_process_is_lost_is_made_up_for_although_dagster_calls_it_started(
+    deploy: Callable[..., Deployment], start_server: StartServer, write_manifest: WriteManifest
+) -> None:
+    deployment = deploy(start_server(), write_manifest("a"))
+    first = deployment.tick("manifest_sensor")
+    [request] = first.run_requests
+    job = deployment.definitions.resolve_job_def("refresh_manifest")
+    run = deployment.instance.create_run_for_job(job, tags=request.tags)
+    deployment.instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_START.value, job.name), run.run_id)
+    context = dg.build_sensor_context(instance=deployment.instance, cursor=first.cursor)
+
+    assert "is about to read it" in (why_not_read(context, Names(), first.cursor, utc_now()) or "")
+    assert why_not_read(context, Names(), first.cursor, utc_now() + timedelta(hours=3)) is None
+    assert int(request.tags["dagster/max_runtime"]) <= 3600
 
 
 @pytest.mark.parametrize(

@@ -348,15 +348,48 @@ def test_a_video_that_left_the_storage_and_that_the_service_has_no_more_fails_it
     night.close()
 
 
-def test_a_video_that_left_the_storage_fails_its_clip_where_the_service_shows_its_task_without_a_video(
+def test_a_video_that_left_the_storage_fails_its_clip_where_the_service_says_that_there_is_none(
     clips: list[Clip], film: Path, tmp_path: Path
 ) -> None:
+    night = RealNight(tmp_path / "night", clips, film)
+    night.drive()
+    attempt = night.ledger.newest(clips)["c000"]
+    night.store.remove(attempt.video_path or "")
+    next(task for task in night.wan.tasks if task.task_id == attempt.task_id).fails_with = "InternalError"
+
+    assert ends(night.drive())["c000"] == (Verdict.FAILED, "VideoMissing")
+    night.close()
+
+
+def test_a_video_that_left_the_storage_is_left_where_one_reading_does_not_know_its_task(
+    clips: list[Clip], film: Path, tmp_path: Path
+) -> None:
+    """It may come from a replica that lags."""
     night = RealNight(tmp_path / "night", clips, film)
     night.drive()
     night.store.remove(night.ledger.newest(clips)["c000"].video_path or "")
     night.wan.lagging_gets = 1
 
-    assert ends(night.drive())["c000"] == (Verdict.FAILED, "VideoMissing")
+    assert ends(night.drive())["c000"] == (Verdict.LEFT, "VideoUnreachable")
+    assert ends(night.drive())["c000"] == (Verdict.ALREADY_STORED, None)
+    night.close()
+
+
+def test_a_video_that_takes_long_to_be_had_again_keeps_no_other_clip_from_being_submitted(
+    clips: list[Clip], film: Path, tmp_path: Path
+) -> None:
+    night = RealNight(tmp_path / "night", clips[:1], film)
+    night.drive()
+    night.store.remove(night.ledger.newest(clips)["c000"].video_path or "")
+    night.clips = clips
+    night.ledger.want("manifest.csv", clips, at=night.wan.now())
+    night.wan._get_takes_s = 600.0
+    began_at = night.wan.now()
+
+    night.drive(for_s=60)
+
+    first = night.ledger.newest(clips)["c001"]
+    assert first.prepared_at - began_at < timedelta(seconds=5)
     night.close()
 
 
