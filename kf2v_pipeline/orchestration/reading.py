@@ -6,32 +6,38 @@ from datetime import datetime, timedelta, timezone
 
 import dagster as dg
 
-from kf2v_pipeline.domain.address import redact
 from kf2v_pipeline.orchestration.names import Names
 from kf2v_pipeline.settings import Settings
+from kf2v_pipeline.storage.database import which_ledger
 from kf2v_pipeline.storage.source import token
 
 READING_TAG = "kf2v/reading"
 """On every run that the sensor starts to read the manifest: what was to be read."""
 
-MOST_S = 3600
-"""How long a reading may take; a hundred thousand frames at a remote place take minutes."""
+MOST_S = 6 * 3600
+"""How long a reading may take; what it has learned of frames until then is kept."""
 
 FIRST_WAIT = timedelta(minutes=5)
 """How long after a reading that failed the next one comes; twice as long after each further one, up to the longest."""
 
 LONGEST_WAIT = timedelta(hours=6)
 
+_UNCHANGED = "The manifest did not change."
+
 _IS_READ = " read"
 """Behind a cursor whose reading is over: from then on a tick need not ask Dagster."""
 
 
 def what_to_read(settings: Settings, manifest_name: str, manifest_token: str) -> str:
-    """A sign that differs once the manifest has changed, or a setting by which its rows are read or written down."""
+    """A sign that differs once the manifest has changed, or a setting by which its rows are read or written down.
+
+    Raises:
+        LedgerError: The ledger's address has no meaning.
+    """
     catalog = token(str(settings.catalog)) if settings.catalog else None
     meaning = [
         manifest_name,
-        redact(settings.ledger_url),
+        which_ledger(settings.ledger_url),
         settings.service,
         settings.lanes,
         settings.frames,
@@ -54,28 +60,39 @@ def why_not_read(context: dg.SensorEvaluationContext, names: Names, wish: str, n
     cursor = context.cursor or ""
     if cursor.removesuffix(_IS_READ) != wish:
         return None
-    unchanged, tags = "The manifest did not change.", reading_tags(names, wish)
-    newest = context.instance.get_run_records(dg.RunsFilter(tags=tags), limit=1) if cursor == wish else []
-    if not newest:
-        return unchanged
-    run, ended_at = newest[0].dagster_run, _end_of(newest[0])
-    if run.is_success:
+    if cursor != wish:
+        return _UNCHANGED
+    tags = {READING_TAG: _mark(names, wish)}
+    newest = context.instance.get_run_records(dg.RunsFilter(tags=tags), limit=1)
+    if newest and newest[0].dagster_run.is_success:
         context.update_cursor(wish + _IS_READ)
-        return unchanged
-    if not run.is_finished and not _is_lost(newest[0], now):
-        return f"{unchanged} Run {run.run_id} is about to read it."
+        return _UNCHANGED
+    # Dagster keeps a cursor only once its run is there: where there is none, somebody has deleted it.
+    waits = _wait_for(context.instance, newest[0], tags, now) if newest else None
+    return waits and f"{_UNCHANGED} {waits}"
+
+
+def _wait_for(instance: dg.DagsterInstance, record: dg.RunRecord, tags: dict[str, str], now: datetime) -> str | None:
+    """What is waited for after a run that has not read it, as a sentence; None where the next one is due."""
+    run = record.dagster_run
+    if not run.is_finished and not _is_lost(record, now):
+        return f"Run {run.run_id} is about to read it."
     if run.status is dg.DagsterRunStatus.CANCELED:
-        job = names.of("refresh_manifest")
-        return f"{unchanged} Run {run.run_id}, which was to read it, was canceled: launch job {job} when it is to be."
-    failures = context.instance.get_runs_count(dg.RunsFilter(tags=tags, statuses=[dg.DagsterRunStatus.FAILURE]))
-    again_at = ended_at + min(FIRST_WAIT * 2 ** max(0, min(failures - 1, 10)), LONGEST_WAIT)
-    tells = f"{unchanged} Run {run.run_id} failed to read it; the next one begins at {again_at:%H:%M} UTC."
-    return tells if now < again_at else None
+        return f"Run {run.run_id}, which was to read it, was canceled: re-execute it when it is to be read."
+    failures = instance.get_runs_count(dg.RunsFilter(tags=tags, statuses=[dg.DagsterRunStatus.FAILURE]))
+    again_at = _end_of(record) + min(FIRST_WAIT * 2 ** max(0, min(failures - 1, 10)), LONGEST_WAIT)
+    if now >= again_at:
+        return None
+    return f"Run {run.run_id} failed to read it; the next one begins at {again_at:%H:%M} UTC."
 
 
 def reading_tags(names: Names, wish: str) -> dict[str, str]:
     """The tags of a run that is to read it."""
-    return {READING_TAG: _digest(f"{names.of('manifest')} {wish}"), "dagster/max_runtime": str(MOST_S)}
+    return {READING_TAG: _mark(names, wish), "dagster/max_runtime": str(MOST_S)}
+
+
+def _mark(names: Names, wish: str) -> str:
+    return _digest(f"{names.of('manifest')} {wish}")
 
 
 def _digest(text: str) -> str:
@@ -88,4 +105,4 @@ def _end_of(record: dg.RunRecord) -> datetime:
 
 def _is_lost(record: dg.RunRecord, now: datetime) -> bool:
     """Whether a run started so long ago that its process must be gone; Dagster may call it STARTED for ever."""
-    return record.start_time is not None and now.timestamp() - record.start_time > 2 * MOST_S
+    return record.start_time is not None and now.timestamp() - record.start_time > MOST_S + 600

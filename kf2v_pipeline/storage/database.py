@@ -166,6 +166,15 @@ def _parse(url: str) -> URL:
     )
 
 
+def which_ledger(url: str) -> str:
+    """The address with all that tells it from another ledger's, and without its password.
+
+    Raises:
+        LedgerError: The address has no meaning.
+    """
+    return _parse(url).difference_update_query(["password"]).render_as_string(hide_password=True)
+
+
 def _shown(address: URL) -> str:
     """The address without user, password and options."""
     if address.get_backend_name() == "sqlite":

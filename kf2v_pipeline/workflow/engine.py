@@ -15,18 +15,19 @@ from kf2v_pipeline.domain.attempt import Attempt, Fact, FactKind, State
 from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.policy import Standing, retry_at, standing
 from kf2v_pipeline.domain.price import NO_LIMIT, Budget
-from kf2v_pipeline.errors import ServiceError, SettingsError, StorageError, TransportError, VideoError
+from kf2v_pipeline.errors import SettingsError
 from kf2v_pipeline.storage.layout import path_of
 from kf2v_pipeline.storage.ledger import Driver, Ledger
 from kf2v_pipeline.storage.store import Store
 from kf2v_pipeline.wan.client import WanClient
+from kf2v_pipeline.workflow.away import fetch_back
 from kf2v_pipeline.workflow.collect import Collector
 from kf2v_pipeline.workflow.crew import end_all
 from kf2v_pipeline.workflow.driver import dismiss_the_dead
 from kf2v_pipeline.workflow.fleet import Fleet
 from kf2v_pipeline.workflow.frames import FrameSender
 from kf2v_pipeline.workflow.leftover import Leftovers, describe_end
-from kf2v_pipeline.workflow.outcome import VIDEO_UNREACHABLE, DriveReport, Listener, Outcome, Verdict
+from kf2v_pipeline.workflow.outcome import DriveReport, Listener, Outcome, Verdict
 from kf2v_pipeline.workflow.pool import Pool
 from kf2v_pipeline.workflow.tempo import Tempo
 
@@ -316,24 +317,22 @@ class Engine:
 
     async def _admit(self, clips: Sequence[Clip]) -> None:
         newest = self.ledger.newest(clips)
-        # Last those whose videos left the storage: to fetch one again may take long, and nobody else is to wait for it.
-        in_order = sorted(clips, key=lambda clip: clip.clip_id in newest and newest[clip.clip_id].state is State.STORED)
-        for number, clip in enumerate(in_order, 1):
+        away: list[tuple[Clip, Attempt]] = []
+        for number, clip in enumerate(clips, 1):
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
             attempt = newest.get(clip.clip_id)
             if attempt and clip.clip_id in self._asked and not attempt.is_open:
                 self._asked[clip.clip_id] = attempt.number
+            if attempt and attempt.state is State.STORED:
+                away.append((clip, attempt))
+                continue
             try:
                 await self._begin(clip, attempt)
-            except StorageError as error:
-                self.leave(clip, "StorageRefused", f"Its video left the storage and can't be put back: {error}")
-            except (ServiceError, TransportError, VideoError) as error:
-                what = "Its video left the storage and can't be fetched again at the moment"
-                message = f"{what} ({error}); run again while the service keeps it, for 24 hours."
-                self.leave(clip, VIDEO_UNREACHABLE, message)
             except SettingsError as error:  # one service that can't be used any more must not keep the others waiting
                 self.leave(clip, "ServiceUnusable", str(error))
+        if away:
+            self._start(fetch_back(self, away, self._begin))
 
     async def _begin(self, clip: Clip, attempt: Attempt | None) -> None:
         """What is to be done with a clip that this drive holds, by its newest attempt."""

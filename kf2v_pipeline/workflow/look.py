@@ -35,7 +35,13 @@ class FrameCache(Protocol):
 
 
 def look_at_frames(
-    references: Iterable[str], base: str, frame_cache: FrameCache, *, fix: bool = False, workers: int = 8
+    references: Iterable[str],
+    base: str,
+    frame_cache: FrameCache,
+    *,
+    fix: bool = False,
+    workers: int = 8,
+    at_once: int = 1000,
 ) -> dict[str, Look]:
     """The frames behind references, by reference and with their whole address; an error stands for one of no use.
 
@@ -45,6 +51,7 @@ def look_at_frames(
         frame_cache: Frames that need not be read again.
         fix: Whether frames that the service would refuse are fixed.
         workers: How many files are read side by side.
+        at_once: How many frames are looked at before they are kept: a reading that dies is gone on with.
     """
     places = {reference: _place(reference, base) for reference in dict.fromkeys(references)}
     locations = list(dict.fromkeys(place for place in places.values() if isinstance(place, str)))
@@ -57,14 +64,18 @@ def look_at_frames(
         }
         known = frame_cache.known_frames(tokens)
         unknown = [location for location in locations if location not in known]
-        seen = dict(zip(unknown, pool.map(partial(_look, fix), unknown), strict=True))
-    fresh = {
-        location: (tokens[location], look)
-        for location, look in seen.items()
-        if isinstance(look, Frame) and location in tokens
-    }
-    if fresh:
-        frame_cache.remember_frames(fresh)
+        seen: dict[str, Look] = {}
+        for start in range(0, len(unknown), at_once):
+            some = unknown[start : start + at_once]
+            share = dict(zip(some, pool.map(partial(_look, fix), some), strict=True))
+            fresh = {
+                location: (tokens[location], look)
+                for location, look in share.items()
+                if isinstance(look, Frame) and location in tokens
+            }
+            if fresh:
+                frame_cache.remember_frames(fresh)
+            seen |= share
     looks: Mapping[str, Look] = {**seen, **known}
     return {reference: looks[place] if isinstance(place, str) else place for reference, place in places.items()}
 

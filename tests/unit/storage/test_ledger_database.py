@@ -22,6 +22,7 @@ from kf2v_pipeline.domain.attempt import Attempt
 from kf2v_pipeline.domain.clip import Frame
 from kf2v_pipeline.errors import LedgerError
 from kf2v_pipeline.storage import migrations, schema
+from kf2v_pipeline.storage.database import which_ledger
 from kf2v_pipeline.storage.ledger import Ledger
 
 
@@ -191,6 +192,22 @@ def test_a_missing_driver_is_named_with_what_installs_it() -> None:
     last_line = ended.stderr.splitlines()[-1]
     assert last_line.endswith("the driver of PostgreSQL is missing; run pip install 'kf2v-pipeline[postgres]'.")
     assert "s3cret" not in last_line
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "are_one"),
+    [
+        ("postgresql://u:s3cret@db/l", "postgresql://u:0ther@db/l", True),
+        ("postgres://u@db/l?password=s3cret", "postgresql://u@db/l", True),
+        ("postgresql://u@db/l", "postgresql://u@db2/l", False),
+        ("postgresql:///l?host=/cloudsql/staging", "postgresql:///l?host=/cloudsql/prod", False),
+        ("postgresql://db/l?options=-csearch_path%3Dblue", "postgresql://db/l", False),
+        ("sqlite:////a/ledger.db", "sqlite:////b/ledger.db", False),
+    ],
+)
+def test_ledgers_are_told_apart_by_all_of_their_address_but_the_password(one: str, other: str, are_one: bool) -> None:
+    assert (which_ledger(one) == which_ledger(other)) is are_one
+    assert "s3cret" not in which_ledger(one)
 
 
 def test_a_ledger_is_shown_without_its_password(tmp_path: Path) -> None:

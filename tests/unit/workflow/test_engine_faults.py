@@ -393,6 +393,25 @@ def test_a_video_that_takes_long_to_be_had_again_keeps_no_other_clip_from_being_
     night.close()
 
 
+def test_a_service_that_cannot_be_reached_is_not_asked_for_every_video_that_left_the_storage(
+    clips: list[Clip], film: Path, tmp_path: Path
+) -> None:
+    many = [make_clip(number, frame=clips[0].first_frame) for number in range(6)]
+    night = RealNight(tmp_path / "night", many, film)
+    night.drive()
+    for attempt in night.ledger.newest(many).values():
+        night.store.remove(attempt.video_path or "")
+    asked = night.wan.calls["get"]
+    night.wan.gone_from = night.wan.now()
+
+    report = night.drive()
+
+    assert set(ends(report).values()) == {(Verdict.LEFT, "VideoUnreachable")}
+    assert night.wan.calls["get"] - asked == 3
+    assert sum("can't be fetched again" in notice for notice in night.notices) == 6
+    night.close()
+
+
 def test_a_video_that_left_the_storage_and_arrives_damaged_is_fetched_once_more_by_the_next_drive(
     clips: list[Clip], film: Path, tmp_path: Path
 ) -> None:

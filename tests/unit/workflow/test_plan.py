@@ -23,6 +23,7 @@ from kf2v_pipeline.storage.ledger import Ledger
 from kf2v_pipeline.storage.manifest import read_manifest
 from kf2v_pipeline.wan.catalog import load_catalog
 from kf2v_pipeline.wan.service import Service
+from kf2v_pipeline.workflow.look import look_at_frames
 from kf2v_pipeline.workflow.plan import Plan, make_plan
 
 CATALOG = load_catalog()
@@ -269,6 +270,19 @@ def test_a_frame_that_many_rows_name_is_looked_at_once_and_never_again(batch: Pa
     first = make_plan(manifest, service_for=service_for, frame_cache=cache)
     assert sorted(cache.remembered) == [str(batch / "first.png"), str(batch / "last.png")]
     assert make_plan(manifest, service_for=service_for, frame_cache=cache) == first
+
+
+def test_a_reading_that_died_has_kept_the_frames_that_it_had_looked_at(batch: Path) -> None:
+    class Dying(Recorder):
+        def remember_frames(self, frames: Mapping[str, tuple[str, Frame]]) -> None:
+            if self.remembered:
+                raise KeyboardInterrupt
+            super().remember_frames(frames)
+
+    cache = Dying()
+    with pytest.raises(KeyboardInterrupt):
+        look_at_frames(["first.png", "last.png"], str(batch / "manifest.csv"), cache, at_once=1)
+    assert list(cache.remembered) == [str(batch / "first.png")]
 
 
 def test_a_frame_that_changed_is_read_again(batch: Path, ledger: Ledger) -> None:
