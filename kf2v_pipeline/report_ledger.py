@@ -157,11 +157,7 @@ def _style(pending: Pending) -> str:
 
 
 def _bills(result: Adoption) -> dict[str, Decimal]:
-    return total_by_currency(
-        Money(amount=attempt.cost, currency=attempt.currency)
-        for attempt in result.adopted
-        if attempt.cost is not None and attempt.currency
-    )
+    return total_by_currency(attempt.bill for attempt in result.adopted if attempt.bill)
 
 
 def _amounts(spend: Iterable[Money]) -> dict[str, Decimal]:

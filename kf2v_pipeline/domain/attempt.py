@@ -9,6 +9,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
+from kf2v_pipeline.domain.price import Money
 from kf2v_pipeline.errors import IllegalMove
 
 TASK_LIFE = timedelta(hours=24)
@@ -174,6 +175,11 @@ class Attempt:
     def is_open(self) -> bool:
         """Whether something can still happen to it."""
         return self.state in OPEN_STATES
+
+    @property
+    def bill(self) -> Money | None:
+        """What it costs; None where that is nothing, or not known."""
+        return None if self.cost is None or not self.currency else Money(amount=self.cost, currency=self.currency)
 
     @property
     def expires_at(self) -> datetime:

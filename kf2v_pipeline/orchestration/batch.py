@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from kf2v_pipeline.domain.attempt import State
-from kf2v_pipeline.domain.price import Money, total_by_currency
+from kf2v_pipeline.domain.price import total_by_currency
 from kf2v_pipeline.domain.problem import Problem
 from kf2v_pipeline.domain.quality import flaws
 from kf2v_pipeline.orchestration.definitions import build_definitions, open_project
@@ -58,9 +58,7 @@ class BatchResult:
     def spend(self) -> dict[str, Decimal]:
         """What the videos cost that this batch stored, by currency."""
         return total_by_currency(
-            Money(amount=outcome.attempt.cost, currency=outcome.attempt.currency)
-            for outcome in self.of(Verdict.STORED)
-            if outcome.attempt and outcome.attempt.cost is not None and outcome.attempt.currency
+            outcome.attempt.bill for outcome in self.of(Verdict.STORED) if outcome.attempt and outcome.attempt.bill
         )
 
     @property

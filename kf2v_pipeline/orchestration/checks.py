@@ -159,12 +159,8 @@ def report_video_checks(context: dg.OpExecutionContext, names: Names, project: P
 
 
 def bills_of(attempts: Iterable[Attempt]) -> list[tuple[str, Money]]:
-    """What attempts cost, each with its model; those that cost nothing, or whose cost is not known, are left out."""
-    return [
-        (attempt.model, Money(amount=attempt.cost, currency=attempt.currency))
-        for attempt in attempts
-        if attempt.cost is not None and attempt.currency
-    ]
+    """What attempts cost, each with its model; those that have no bill are left out."""
+    return [(attempt.model, bill) for attempt in attempts if (bill := attempt.bill) is not None]
 
 
 def table_results(

@@ -10,7 +10,7 @@ from pydantic import Field
 from kf2v_pipeline.domain.attempt import OPEN_STATES
 from kf2v_pipeline.domain.clip import Clip
 from kf2v_pipeline.domain.policy import is_held_up
-from kf2v_pipeline.domain.price import Money
+from kf2v_pipeline.orchestration.checks import bills_of
 from kf2v_pipeline.orchestration.event_log import event_log_at_hand
 from kf2v_pipeline.orchestration.events import what_to_do
 from kf2v_pipeline.orchestration.interrupt import run_interruptibly
@@ -241,11 +241,7 @@ def _listed(words: list[str], between: str = ", ") -> str:
 def _run_metadata(report: DriveReport, failures: list[dict[str, Any]]) -> dict[str, Any]:
     """What the run's page shows of it: counts, what was billed, and what failed."""
     stored = [outcome.attempt for outcome in report.of(Verdict.STORED) if outcome.attempt]
-    bills = [
-        (attempt.model, Money(amount=attempt.cost, currency=attempt.currency))
-        for attempt in stored
-        if attempt.cost is not None and attempt.currency
-    ]
+    bills = bills_of(stored)
     metadata: dict[str, Any] = {
         **{verdict.value: len(report.of(verdict)) for verdict in Verdict},
         "created_tasks": report.created_tasks,

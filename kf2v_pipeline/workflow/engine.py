@@ -325,17 +325,17 @@ class Engine:
             if attempt and clip.clip_id in self._asked and not attempt.is_open:
                 self._asked[clip.clip_id] = attempt.number
             if attempt and attempt.state is State.STORED:
-                away.append((clip, attempt))
+                away.append((clip.in_lane(attempt.lane), attempt))
                 continue
             try:
                 await self._begin(clip, attempt)
             except SettingsError as error:  # one service that can't be used any more must not keep the others waiting
                 self.leave(clip, "ServiceUnusable", str(error))
         if away:
-            self._start(fetch_back(self, away, self._begin))
+            self._start(fetch_back(self, away, self._keep))
 
     async def _begin(self, clip: Clip, attempt: Attempt | None) -> None:
-        """What is to be done with a clip that this drive holds, by its newest attempt."""
+        """What is to be done with a clip that this drive holds, by its newest attempt, which is not stored."""
         stands = standing(attempt, tries=self.tries(attempt) if attempt else None)
         if attempt is None or stands is Standing.PLANNED:
             is_asked = clip.clip_id in self._asked  # whoever asks for it has waited long enough
@@ -346,8 +346,6 @@ class Engine:
             lane = await self._fleet.lane(clip)
             await self._fleet.open_shared(clip)  # where the attempt fails, any of them makes the next one
             lane.resume(clip, attempt)
-        elif stands is Standing.STORED:
-            await self._keep(clip, attempt)
         elif clip.clip_id in self._asked:
             await self._plan(clip, None)
         else:
