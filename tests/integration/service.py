@@ -21,3 +21,8 @@ class Service:
 
     def over(self, **scenario: Any) -> LocalServer:
         return LocalServer(self._folder, port=self._port, scenario=Scenario(**{**QUICK, **scenario}))
+
+
+def no_local_server(_directory: Path) -> str:
+    """What a project is given that must not start one by itself."""
+    raise AssertionError("these tests start their servers themselves")

@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from integration.service import no_local_server
 from PIL import Image
 
 from kf2v_pipeline.domain.policy import Pace
@@ -38,15 +39,12 @@ WriteManifest = Callable[..., Path]
 def open_project(tmp_path: Path) -> Iterator[OpenProject]:
     """Opens projects on one home and one storage: ``open_project(manifest, KF2V_FRAMES="upload")``."""
 
-    def refuse(_directory: Path) -> str:
-        raise AssertionError("these tests start their servers themselves")
-
     with ExitStack() as opened:
 
         def open_one(manifest: Path, **variables: str) -> Project:
             places = {"manifest": str(manifest), "storage": str(tmp_path / "out"), "home": tmp_path / "home"}
             chosen = Settings.from_mapping(variables, **places)
-            return opened.enter_context(Project(chosen, local_address=refuse, tempo=QUICK))
+            return opened.enter_context(Project(chosen, local_address=no_local_server, tempo=QUICK))
 
         yield open_one
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 from integration.deployment import MODERATED, VIDEO, Deployment
+from integration.service import no_local_server
 
 from kf2v_pipeline.domain.quality import CHECKS, Quality
 from kf2v_pipeline.localserver.embedded import LocalServer
@@ -77,7 +78,7 @@ def test_a_clip_that_another_run_stores_while_films_are_measured_is_in_the_table
         return utc_now()
 
     measuring = replace(deployment.settings, quality=True)
-    with Project(measuring, local_address=refuse, clock=clock) as project:
+    with Project(measuring, local_address=no_local_server, clock=clock) as project:
         step = table_step(dg.build_op_context(resources={"kf2v_project": project}), Names())
 
     rows = {row["clip_id"]: row for row in deployment.table()}
@@ -164,10 +165,6 @@ def test_a_flaw_of_a_film_is_told_at_its_partition(
     events = deployment.instance.all_logs(again.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     told = [event.get_dagster_event().asset_check_evaluation_data for event in events]
     assert [(each.check_name, each.passed) for each in told if each.partition == "a"] == [("black", False)]
-
-
-def refuse(_directory: Path) -> str:
-    raise AssertionError("these tests start their servers themselves")
 
 
 def measure(deployment: Deployment, **qualities: Quality) -> None:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from integration.service import Service
+from integration.service import Service, no_local_server
 
 from kf2v_pipeline.domain.attempt import State
 from kf2v_pipeline.domain.policy import Pace, Standing, standing
@@ -33,9 +33,6 @@ WriteManifest = Callable[..., Path]
 
 @pytest.fixture
 def open_project(tmp_path: Path, service: Service) -> Iterator[OpenProject]:
-    def refuse(_directory: Path) -> str:
-        raise AssertionError("these tests start their server themselves")
-
     with ExitStack() as opened:
 
         def open_one(manifest: Path, tempo: Tempo = HASTY) -> Project:
@@ -45,7 +42,7 @@ def open_project(tmp_path: Path, service: Service) -> Iterator[OpenProject]:
                 home=tmp_path / "home",
                 service=service.base_url,
             )
-            return opened.enter_context(Project(settings, local_address=refuse, tempo=tempo))
+            return opened.enter_context(Project(settings, local_address=no_local_server, tempo=tempo))
 
         yield open_one
 
